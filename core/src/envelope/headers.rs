@@ -1,0 +1,42 @@
+//! The names of the headers that Leveret writes. All under its own prefix: `x-` belongs to the broker.
+
+/// Which run of the job the message is for; the first is 1.
+pub const ATTEMPT: &str = "leveret-attempt";
+/// How many times the job has been republished (retry, snooze, redrive, copy). With the id it names one message.
+pub const HOP: &str = "leveret-hop";
+/// The queue that the job was first enqueued to.
+pub const ORIGIN: &str = "leveret-origin";
+/// Present on a message that was published again because the first publish was never confirmed.
+pub const RESENT: &str = "leveret-resent";
+/// The number of attempts set for this one job; it wins over the job type's.
+pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
+/// The time limit of an attempt in milliseconds, set for this one job; it wins over the job type's.
+pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
+/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
+pub const FAILURE_REASON: &str = "leveret-failure-reason";
+/// On a dead letter or retry: the last error's text, shortened.
+pub const FAILURE_ERROR: &str = "leveret-failure-error";
+/// On a dead letter: the queue that the job was consumed from.
+pub const FAILURE_QUEUE: &str = "leveret-failure-queue";
+/// On a dead letter: when, in milliseconds since the Unix epoch.
+pub const FAILURE_AT: &str = "leveret-failure-at-ms";
+/// On a dead letter: the worker's name.
+pub const FAILURE_WORKER: &str = "leveret-failure-worker";
+
+/// The prefix of everything above. Users' own headers must not begin with it.
+pub const PREFIX: &str = "leveret-";
+
+/// Bookkeeping of the broker. It is never copied to a republished message: brokers up to 3.13 interpret a republished
+/// `x-death` as a dead-letter cycle and drop the message or keep it stuck, 4.x inherits delivery counts, and `CC` and
+/// `BCC` would route it elsewhere.
+pub(crate) fn is_broker_bookkeeping(name: &str) -> bool {
+    name.starts_with("x-first-death-")
+        || name.starts_with("x-last-death-")
+        || matches!(
+            name,
+            "x-death" | "x-delivery-count" | "x-acquired-count" | "x-opt-delivery-count" | "CC" | "BCC"
+        )
+}
+
+/// The header in which quorum queues report how many times a message was delivered before.
+pub(crate) const BROKER_DELIVERY_COUNT: &str = "x-delivery-count";

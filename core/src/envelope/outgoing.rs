@@ -1,0 +1,286 @@
+//! A job on its way out: the [`Envelope`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::headers;
+use super::limits::{Limits, TooLarge};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::message::{HeaderValue, Headers, Message, Properties};
+use crate::name::{NameError, check_short_string};
+use crate::queue::Queue;
+
+/// A serialized job with everything that goes with it. It can itself be serialized, which makes an outbox: store it in the
+/// transaction that changes your data, and hand it to [`Producer::enqueue_envelope`](crate::Producer::enqueue_envelope)
+/// afterwards; its id is fixed here, so sending it twice is visible.
+///
+/// ```
+/// use leveret::{Envelope, Job};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, Job)]
+/// #[job(queue = "mail")]
+/// struct SendWelcome { user_id: u64 }
+///
+/// let envelope = Envelope::new(SendWelcome { user_id: 7 })?;
+/// let row = serde_json::to_string(&envelope)?;
+/// let again: Envelope = serde_json::from_str(&row)?;
+/// assert_eq!(again.id(), envelope.id());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Envelope {
+    id: JobId,
+    name: Cow<'static, str>,
+    queue: Queue,
+    #[serde(with = "json_text")]
+    body: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    headers: Headers,
+    made_at: u64,
+}
+
+impl Envelope {
+    /// Serializes a job and gives it an id.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if the job cannot be written as JSON.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a job that is enqueued is given away; every enqueue does the same"
+    )]
+    pub fn new<J: Job>(job: J) -> Result<Self, EnvelopeError> {
+        let body = serde_json::to_vec(&job).map_err(|error| EnvelopeError::Json {
+            job: J::NAME,
+            detail: error.to_string(),
+        })?;
+        Ok(Self {
+            id: JobId::random(),
+            name: Cow::Borrowed(J::NAME),
+            queue: J::QUEUE,
+            body: Bytes::from(body),
+            correlation_id: None,
+            max_attempts: None,
+            timeout: None,
+            headers: Headers::new(),
+            made_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        })
+    }
+
+    /// Sets an own id.
+    #[must_use]
+    pub fn with_id(mut self, id: JobId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Sends the job to another queue than its type's.
+    #[must_use]
+    pub fn with_queue(mut self, queue: Queue) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Links the job to others; a handler reads it from its context.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if it is empty, longer than 255 bytes or contains a control character.
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Result<Self, EnvelopeError> {
+        let id = id.into();
+        check_short_string(&id).map_err(|reason| EnvelopeError::CorrelationId { reason })?;
+        self.correlation_id = Some(id);
+        Ok(self)
+    }
+
+    /// How many runs this one job gets; it wins over the type's number. 0 is read as 1.
+    #[must_use]
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// How long one attempt of this one job may run, to the millisecond; it wins over the type's limit.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Adds a header of the application's own.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if the name is empty, longer than 255 bytes, or in a space that is not the application's:
+    /// `leveret-`, `x-`, `CC`, `BCC`.
+    pub fn with_header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<HeaderValue>,
+    ) -> Result<Self, EnvelopeError> {
+        let name = name.into();
+        if let Err(reason) = check_short_string(&name) {
+            return Err(EnvelopeError::HeaderName {
+                name,
+                reason: Some(reason),
+            });
+        }
+        if name.starts_with(headers::PREFIX) || name.starts_with("x-") || headers::is_broker_bookkeeping(&name) {
+            return Err(EnvelopeError::HeaderName { name, reason: None });
+        }
+        self.headers.insert(name, value.into());
+        Ok(self)
+    }
+
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// The job's name on the wire.
+    #[must_use]
+    pub fn job_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The queue it goes to.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The job as JSON.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The message that carries it.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if it exceeds `limits`, or, for an envelope read back from storage, if its name cannot travel.
+    pub fn to_message(&self, limits: &Limits) -> Result<Message, EnvelopeError> {
+        check_short_string(&self.name).map_err(|reason| EnvelopeError::JobName { reason })?;
+        let mut table = self.headers.clone();
+        table.insert(headers::ATTEMPT.to_owned(), HeaderValue::Int(1));
+        table.insert(headers::HOP.to_owned(), HeaderValue::Int(0));
+        table.insert(
+            headers::ORIGIN.to_owned(),
+            HeaderValue::Text(self.queue.name().to_owned()),
+        );
+        if let Some(attempts) = self.max_attempts {
+            table.insert(headers::MAX_ATTEMPTS.to_owned(), attempts.into());
+        }
+        if let Some(timeout) = self.timeout {
+            let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+            table.insert(headers::TIMEOUT_MS.to_owned(), HeaderValue::Int(millis));
+        }
+        let message = Message {
+            body: self.body.clone(),
+            properties: Properties {
+                message_id: Some(self.id.as_str().to_owned()),
+                kind: Some(self.name.clone().into_owned()),
+                content_type: Some("application/json".to_owned()),
+                correlation_id: self.correlation_id.clone(),
+                app_id: Some("leveret".to_owned()),
+                timestamp: Some(self.made_at),
+                headers: table,
+                ..Properties::default()
+            },
+        };
+        limits.check(&message).map_err(EnvelopeError::TooLarge)?;
+        Ok(message)
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("queue", &self.queue.name())
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a job cannot be put into an envelope. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The job's own `Serialize` failed.
+    Json {
+        /// The job's name.
+        job: &'static str,
+        /// What it said.
+        detail: String,
+    },
+    /// The job's name cannot travel.
+    JobName {
+        /// Why.
+        reason: NameError,
+    },
+    /// The correlation id cannot travel.
+    CorrelationId {
+        /// Why.
+        reason: NameError,
+    },
+    /// A header has a name that the application may not use.
+    HeaderName {
+        /// The name.
+        name: String,
+        /// Why; `None`: it lies in a space that belongs to Leveret or the broker.
+        reason: Option<NameError>,
+    },
+    /// The message would be larger than the broker takes.
+    TooLarge(TooLarge),
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json { job, detail } => write!(f, "job `{job}` cannot be written as JSON: {detail}"),
+            Self::JobName { reason } => write!(f, "the job's name cannot be used: {reason}"),
+            Self::CorrelationId { reason } => write!(f, "the correlation id cannot be used: {reason}"),
+            Self::HeaderName {
+                name,
+                reason: Some(reason),
+            } => write!(f, "the header name {name:?} cannot be used: {reason}"),
+            Self::HeaderName { name, reason: None } => write!(
+                f,
+                "the header name {name:?} cannot be used: `leveret-`, `x-`, `CC` and `BCC` belong to Leveret and the broker"
+            ),
+            Self::TooLarge(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for EnvelopeError {}
+
+/// The body inside a serialized envelope: JSON text, readable in an outbox table.
+mod json_text {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(body).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str::<de::IgnoredAny>(&text).map_err(de::Error::custom)?;
+        Ok(Bytes::from(text))
+    }
+}

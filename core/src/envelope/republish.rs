@@ -1,0 +1,203 @@
+//! What a republished message keeps of the one it succeeds: its body and properties as they came, less the broker's
+//! bookkeeping, plus one hop.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::headers;
+use crate::id::JobId;
+use crate::message::{HeaderValue, Headers, Message};
+
+/// The longest error text that goes into a header, in bytes.
+const MAX_ERROR_TEXT: usize = 4_000;
+
+/// Why a message is published again.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Republish {
+    /// The attempt failed and another follows.
+    Retry {
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// The same attempt comes again later; nothing failed. Snoozes and copies that reset the broker's delivery count.
+    Again,
+    /// It shall not be tried again.
+    DeadLetter {
+        /// What went wrong.
+        failure: Failure,
+    },
+}
+
+/// The record of a failure as it goes into headers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// One word, see [`headers::FAILURE_REASON`].
+    pub reason: &'static str,
+    /// The error's text; it is shortened to 4,000 bytes.
+    pub error: String,
+    /// The queue that the job was consumed from.
+    pub queue: String,
+    /// The worker's name.
+    pub worker: String,
+    /// When it happened.
+    pub at: SystemTime,
+}
+
+/// The successor of a message.
+///
+/// `id` becomes its `message_id`: for a message that had none this fixes the temporary one.
+#[must_use]
+pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) -> Message {
+    let mut successor = original.clone();
+    let properties = &mut successor.properties;
+    properties.message_id = Some(id.as_str().to_owned());
+    let table = &mut properties.headers;
+    table.retain(|name, _| !headers::is_broker_bookkeeping(name) && name != headers::RESENT);
+    let hop = table
+        .get(headers::HOP)
+        .and_then(HeaderValue::as_int)
+        .unwrap_or(0)
+        .max(0);
+    table.insert(
+        headers::HOP.to_owned(),
+        HeaderValue::Int((hop + 1).min(i64::from(u32::MAX))),
+    );
+    match why {
+        Republish::Retry { failure } => {
+            table.insert(headers::ATTEMPT.to_owned(), attempt.saturating_add(1).into());
+            record(table, failure);
+        }
+        Republish::Again => {
+            table.insert(headers::ATTEMPT.to_owned(), attempt.into());
+        }
+        Republish::DeadLetter { failure } => {
+            table.insert(headers::ATTEMPT.to_owned(), attempt.into());
+            record(table, failure);
+        }
+    }
+    successor
+}
+
+fn record(table: &mut Headers, failure: &Failure) {
+    let at = failure
+        .at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    table.insert(headers::FAILURE_REASON.to_owned(), failure.reason.into());
+    table.insert(headers::FAILURE_ERROR.to_owned(), shortened(&failure.error).into());
+    table.insert(headers::FAILURE_QUEUE.to_owned(), failure.queue.clone().into());
+    table.insert(headers::FAILURE_WORKER.to_owned(), failure.worker.clone().into());
+    table.insert(headers::FAILURE_AT.to_owned(), HeaderValue::Int(at));
+}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MAX_ERROR_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::Incoming;
+
+    fn failure(error: &str) -> Failure {
+        Failure {
+            reason: "failed",
+            error: error.to_owned(),
+            queue: "mail".to_owned(),
+            worker: "w1".to_owned(),
+            at: UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_successor_keeps_the_message_but_not_the_brokers_bookkeeping() {
+        let mut original = Message {
+            body: bytes::Bytes::from_static(b"\xff\x00"),
+            ..Message::default()
+        };
+        original.properties.reply_to = Some("answers".to_owned());
+        for name in [
+            "x-death",
+            "x-first-death-queue",
+            "x-last-death-reason",
+            "x-delivery-count",
+            "CC",
+            "leveret-resent",
+        ] {
+            original.properties.headers.insert(name.to_owned(), 1i64.into());
+        }
+        original.properties.headers.insert("tenant".to_owned(), "eu".into());
+
+        let id = JobId::random();
+        let successor = republish(
+            &original,
+            &id,
+            3,
+            &Republish::Retry {
+                failure: failure("boom"),
+            },
+        );
+
+        assert_eq!(successor.body, original.body);
+        assert_eq!(successor.properties.reply_to.as_deref(), Some("answers"));
+        assert_eq!(successor.properties.headers["tenant"], "eu".into());
+        assert!(
+            successor
+                .properties
+                .headers
+                .keys()
+                .all(|name| name == "tenant" || name.starts_with("leveret-"))
+        );
+        let incoming = Incoming::read(&successor).expect("own headers");
+        assert_eq!(
+            (incoming.id, incoming.attempt, incoming.hop, incoming.resent),
+            (id, 4, Some(1), false)
+        );
+    }
+
+    #[test]
+    fn a_snooze_and_a_dead_letter_spend_no_attempt() {
+        for why in [
+            Republish::Again,
+            Republish::DeadLetter {
+                failure: failure("boom"),
+            },
+        ] {
+            let successor = republish(&Message::default(), &JobId::random(), 3, &why);
+            assert_eq!(Incoming::read(&successor).expect("own headers").attempt, 3);
+        }
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let why = Republish::DeadLetter {
+            failure: failure(&"ä".repeat(5_000)),
+        };
+        let successor = republish(&Message::default(), &JobId::random(), 1, &why);
+        let text = successor.properties.headers[headers::FAILURE_ERROR]
+            .as_text()
+            .expect("text")
+            .to_owned();
+        assert!(text.len() <= MAX_ERROR_TEXT && text.chars().all(|c| c == 'ä'));
+    }
+
+    #[test]
+    fn the_largest_hop_and_attempt_do_not_overflow() {
+        let mut original = Message::default();
+        original
+            .properties
+            .headers
+            .insert(headers::HOP.to_owned(), HeaderValue::Int(i64::MAX - 1));
+        let successor = republish(
+            &original,
+            &JobId::random(),
+            u32::MAX,
+            &Republish::Retry { failure: failure("x") },
+        );
+        assert_eq!(Incoming::read(&successor).expect("in range").attempt, u32::MAX);
+    }
+}
