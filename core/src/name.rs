@@ -45,6 +45,12 @@ impl std::fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
+impl From<std::convert::Infallible> for NameError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// Checks a queue name.
 pub(crate) const fn check_queue(name: &str) -> Result<(), NameError> {
     let bytes = name.as_bytes();

@@ -28,6 +28,11 @@ pub trait Broker: Send + Sync + Debug {
     /// Opens one connection. It tries each known host once and obeys its deadline; it never tries again by itself.
     /// `name` is shown to the operator of the broker.
     async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError>;
+
+    /// The runtime on which whatever serves its connections shall run; `None`: the caller's.
+    fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        None
+    }
 }
 
 /// One connection, from its handshake to its end: a generation. It is never repaired; a new one takes its place.
@@ -90,7 +95,8 @@ impl Destination {
 /// A channel in confirm mode. Exactly one task owns it: that alone keeps confirms and publishes paired.
 pub trait Publisher: Send + Debug {
     /// Hands over one message, persistent and mandatory. Never waits; order is kept. `tag` comes back with its answer.
-    fn publish(&mut self, tag: u64, destination: &Destination, message: &Message);
+    /// An error means that the message cannot be represented in AMQP: nothing was sent, and no answer follows.
+    fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError>;
 
     /// The next answer. `Pending` means that all answers received so far have been given out, which is what pairing returned
     /// messages needs. After [`Answer::Lost`] the channel and all its open tags are gone.

@@ -61,7 +61,11 @@ impl Envelope {
         reason = "a job that is enqueued is given away; every enqueue does the same"
     )]
     pub fn new<J: Job>(job: J) -> Result<Self, EnvelopeError> {
-        let body = serde_json::to_vec(&job).map_err(|error| EnvelopeError::Json {
+        Self::of(&job)
+    }
+
+    pub(crate) fn of<J: Job>(job: &J) -> Result<Self, EnvelopeError> {
+        let body = serde_json::to_vec(job).map_err(|error| EnvelopeError::Json {
             job: J::NAME,
             detail: error.to_string(),
         })?;
@@ -232,6 +236,11 @@ pub enum EnvelopeError {
         /// Why.
         reason: NameError,
     },
+    /// The id cannot travel.
+    JobId {
+        /// Why.
+        reason: NameError,
+    },
     /// The correlation id cannot travel.
     CorrelationId {
         /// Why.
@@ -253,6 +262,7 @@ impl fmt::Display for EnvelopeError {
         match self {
             Self::Json { job, detail } => write!(f, "job `{job}` cannot be written as JSON: {detail}"),
             Self::JobName { reason } => write!(f, "the job's name cannot be used: {reason}"),
+            Self::JobId { reason } => write!(f, "the job's id cannot be used: {reason}"),
             Self::CorrelationId { reason } => write!(f, "the correlation id cannot be used: {reason}"),
             Self::HeaderName {
                 name,

@@ -1,0 +1,114 @@
+//! One publish that is not yet resolved, and the ways in which it resolves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::{BrokerError, Declaration, Destination};
+use crate::id::JobId;
+use crate::message::Message;
+
+/// Where a message goes, and what must be there for it to arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The exchange and routing key.
+    pub destination: Destination,
+    /// What is declared before the first message goes there, and again when one comes back as unroutable.
+    pub declarations: Arc<[Declaration]>,
+}
+
+/// What became of a publish that was not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It was not stored, and trying again unchanged will most likely end the same way.
+    Refused(Why),
+    /// It was never sent. Trying again cannot duplicate it.
+    NotSent,
+    /// It was sent, but no answer came in time: it may be stored or not. Try again with the same id.
+    Unknown,
+}
+
+/// Why a publish was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// The broker returned it: no queue is bound where it went, even after (in declare mode) one more declaration.
+    Unroutable,
+    /// The broker nacked it: the queue is full, or it cannot store right now.
+    Nacked,
+    /// What the message needs could not be declared.
+    Undeclared(BrokerError),
+    /// It closes every channel it is sent on.
+    ClosesChannel(BrokerError),
+    /// It cannot be made into a message, or is too large for one.
+    Unsendable(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unroutable => f.write_str("the broker returned it as unroutable: no such queue, or nothing is bound there"),
+            Self::Nacked => f.write_str("the broker nacked it: the queue is full, or it cannot store messages right now"),
+            Self::Undeclared(error) => write!(f, "its queue could not be declared: {error}"),
+            Self::ClosesChannel(error) => write!(f, "the broker closes the channel over it each time: {error}"),
+            Self::Unsendable(reason) => write!(f, "it cannot be sent: {reason}"),
+        }
+    }
+}
+
+/// A publish as it is handed to the ledger. `waiter` is told how it ended.
+#[derive(Debug)]
+pub(crate) struct NewEntry<W> {
+    pub(crate) id: JobId,
+    pub(crate) target: Target,
+    pub(crate) message: Message,
+    /// On the ledger's clock.
+    pub(crate) deadline: Duration,
+    pub(crate) waiter: W,
+}
+
+/// How one publish ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resolved<W> {
+    pub(crate) waiter: W,
+    pub(crate) result: Result<(), Fate>,
+}
+
+/// A publish inside the ledger.
+#[derive(Debug)]
+pub(super) struct Entry<W> {
+    pub(super) id: JobId,
+    pub(super) line: usize,
+    pub(super) message: Message,
+    pub(super) deadline: Duration,
+    pub(super) history: History,
+    pub(super) waiter: W,
+}
+
+/// What has happened to a publish so far.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// It is on the wire now.
+    pub(super) in_flight: bool,
+    /// It was on the wire at least once.
+    pub(super) sent: bool,
+    /// It was on the wire when a channel was lost, so a copy may be stored.
+    pub(super) ambiguous: bool,
+    /// Its destination was declared once more after it came back.
+    pub(super) redeclared: bool,
+    /// How many channels the broker has closed over something while it was in flight.
+    pub(super) deaths: u8,
+}
+
+impl History {
+    /// What to say when the broker has refused it: only of a publish whose every copy was answered is it certain.
+    pub(super) fn refused(&self, why: Why) -> Fate {
+        if self.ambiguous { Fate::Unknown } else { Fate::Refused(why) }
+    }
+
+    /// What to say when nobody waits for the broker's answer any longer.
+    pub(super) fn given_up(&self) -> Fate {
+        if self.sent { Fate::Unknown } else { Fate::NotSent }
+    }
+}

@@ -1,0 +1,163 @@
+//! One enqueue and its options: [`Enqueue`].
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Shared;
+use super::error::EnqueueError;
+use super::pending::Pending;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::id::JobId;
+use crate::message::HeaderValue;
+use crate::name::NameError;
+use crate::queue::Queue;
+
+/// A job about to be enqueued. Await it: `Ok(id)` means that it was routed, stored and confirmed. Or [`submit`](Self::submit)
+/// it and await the confirm later. A setting that cannot be used is reported when it is awaited.
+#[derive(Debug)]
+#[must_use = "nothing is enqueued until this is awaited"]
+pub struct Enqueue {
+    shared: Arc<Shared>,
+    envelope: Result<Envelope, EnvelopeError>,
+    confirm_timeout: Duration,
+}
+
+impl Enqueue {
+    pub(super) fn new(shared: Arc<Shared>, envelope: Result<Envelope, EnvelopeError>) -> Self {
+        let confirm_timeout = shared.confirm_timeout;
+        Self { shared, envelope, confirm_timeout }
+    }
+
+    fn map(mut self, change: impl FnOnce(Envelope) -> Result<Envelope, EnvelopeError>) -> Self {
+        self.envelope = self.envelope.and_then(change);
+        self
+    }
+
+    /// Sends the job to another queue than its type's.
+    pub fn queue(self, queue: &Queue) -> Self {
+        self.map(|envelope| Ok(envelope.with_queue(queue.clone())))
+    }
+
+    /// Sets the job's id, 1 to 255 bytes. To try again a job whose fate is unknown, give it the id it had.
+    pub fn id<I>(self, id: I) -> Self
+    where
+        I: TryInto<JobId>,
+        I::Error: Into<NameError>,
+    {
+        self.map(|envelope| match id.try_into() {
+            Ok(id) => Ok(envelope.with_id(id)),
+            Err(reason) => Err(EnvelopeError::JobId { reason: reason.into() }),
+        })
+    }
+
+    /// Links the job to others; a handler reads it from its context. 1 to 255 bytes.
+    pub fn correlation_id(self, id: impl Into<String>) -> Self {
+        self.map(|envelope| envelope.with_correlation_id(id))
+    }
+
+    /// How many runs this one job gets, the first included; it wins over the job type's number.
+    pub fn max_attempts(self, attempts: u32) -> Self {
+        self.map(|envelope| Ok(envelope.with_max_attempts(attempts)))
+    }
+
+    /// How long one attempt of this one job may run, to the millisecond; it wins over the job type's limit.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.map(|envelope| Ok(envelope.with_timeout(timeout)))
+    }
+
+    /// Adds a header of the application's own.
+    pub fn header(self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
+        self.map(|envelope| envelope.with_header(name, value))
+    }
+
+    /// How long to wait for the confirm, waiting for room in the ledger included. 30 seconds unless configured.
+    /// Afterwards a job that was never sent is given up for good; one that was sent has an unknown fate.
+    pub fn confirm_timeout(mut self, timeout: Duration) -> Self {
+        self.confirm_timeout = timeout;
+        self
+    }
+
+    /// Hands the job to the ledger; the future resolves as soon as it is in there, which may have to wait for room.
+    ///
+    /// ```no_run
+    /// # async fn example<J: leveret::Job>(producer: leveret::Producer, one: J, two: J) -> Result<(), leveret::EnqueueError> {
+    /// let one = producer.enqueue(one).submit().await?;
+    /// let two = producer.enqueue(two).submit().await?; // both are on their way
+    /// one.await?;
+    /// two.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn submit(self) -> Submit {
+        Submit(self)
+    }
+
+    async fn run(self) -> Result<Pending, EnqueueError> {
+        let envelope = self.envelope.map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
+        let (publish, receipt) = self.shared.prepare(&envelope, self.confirm_timeout)?;
+        Ok(Pending::new(self.shared.lane.publish(publish).await, receipt))
+    }
+}
+
+impl IntoFuture for Enqueue {
+    type Output = Result<JobId, EnqueueError>;
+    type IntoFuture = EnqueueFuture;
+
+    fn into_future(self) -> EnqueueFuture {
+        EnqueueFuture(Box::pin(async move { self.run().await?.await }))
+    }
+}
+
+/// The future of an [`Enqueue`].
+#[must_use = "futures do nothing unless polled"]
+pub struct EnqueueFuture(Pin<Box<dyn Future<Output = Result<JobId, EnqueueError>> + Send>>);
+
+impl Future for EnqueueFuture {
+    type Output = Result<JobId, EnqueueError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for EnqueueFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnqueueFuture").finish_non_exhaustive()
+    }
+}
+
+/// A job about to be handed to the ledger; see [`Enqueue::submit`].
+#[derive(Debug)]
+#[must_use = "nothing is enqueued until this is awaited"]
+pub struct Submit(Enqueue);
+
+impl IntoFuture for Submit {
+    type Output = Result<Pending, EnqueueError>;
+    type IntoFuture = SubmitFuture;
+
+    fn into_future(self) -> SubmitFuture {
+        SubmitFuture(Box::pin(self.0.run()))
+    }
+}
+
+/// The future of a [`Submit`].
+#[must_use = "futures do nothing unless polled"]
+pub struct SubmitFuture(Pin<Box<dyn Future<Output = Result<Pending, EnqueueError>> + Send>>);
+
+impl Future for SubmitFuture {
+    type Output = Result<Pending, EnqueueError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for SubmitFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! The producing side: [`Producer`] and what an enqueue is made of.
+
+mod enqueue;
+mod error;
+mod pending;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use enqueue::{Enqueue, EnqueueFuture, Submit, SubmitFuture};
+pub use error::{EnqueueError, TryEnqueueError};
+pub use pending::Pending;
+
+use crate::connect::ConnectOptions;
+use crate::envelope::{Envelope, Limits};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::lane::{Lane, Publish};
+use crate::rabbit::{ConnectError, Rabbit};
+use crate::topology::Topology;
+
+/// Enqueues jobs. Cheap to clone, and shared by any number of tasks: all clones use one connection and one ledger.
+///
+/// What is enqueued while RabbitMQ cannot be reached waits in the ledger and is sent, in order, when it can be. What was
+/// sent but not confirmed is sent again after each reconnect, before anything newer.
+///
+/// ```
+/// use leveret::{Job, Producer};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, Job)]
+/// #[job(queue = "mail")]
+/// struct SendWelcome { user_id: u64 }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let producer = Producer::connect("memory://producer-docs").await?; // or "amqp://localhost"
+/// let id = producer.enqueue(SendWelcome { user_id: 7 }).await?; // routed, stored, confirmed
+/// println!("enqueued as {id}");
+/// producer.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Producer {
+    rabbit: Rabbit,
+    shared: Arc<Shared>,
+}
+
+/// What every enqueue needs.
+#[derive(Debug)]
+struct Shared {
+    lane: Lane,
+    topology: Topology,
+    limits: Limits,
+    confirm_timeout: Duration,
+}
+
+impl Producer {
+    /// Connects to RabbitMQ and gives a producer. To share the connection with other producers and workers of the process,
+    /// use [`Rabbit::connect`] and [`Rabbit::producer`].
+    ///
+    /// # Errors
+    /// [`ConnectError`], see [`Rabbit::connect`].
+    pub async fn connect<O>(options: O) -> Result<Self, ConnectError>
+    where
+        O: TryInto<ConnectOptions>,
+        O::Error: Into<ConnectError>,
+    {
+        Ok(Rabbit::connect(options).await?.producer())
+    }
+
+    pub(crate) fn new(rabbit: Rabbit, lane: Lane) -> Self {
+        let options = rabbit.options();
+        let shared = Shared {
+            lane,
+            topology: Topology::new(options.name_prefix()),
+            limits: Limits::default(),
+            confirm_timeout: options.deadlines().confirm,
+        };
+        Self { rabbit, shared: Arc::new(shared) }
+    }
+
+    /// Enqueues a job. Await the result for the confirm, or set options first:
+    ///
+    /// ```no_run
+    /// # use leveret::{Job, Producer};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # async fn example(producer: Producer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let id = producer.enqueue(SendWelcome { user_id: 7 }).id("welcome-7").max_attempts(3).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Nothing happens before it is polled. Dropping the future before the ledger has taken the job sends nothing; after that
+    /// a drop changes nothing, the job is sent and confirmed all the same.
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
+        Enqueue::new(Arc::clone(&self.shared), Envelope::new(job))
+    }
+
+    /// Enqueues a job that was put into an envelope before, such as one from an outbox table.
+    pub fn enqueue_envelope(&self, envelope: Envelope) -> Enqueue {
+        Enqueue::new(Arc::clone(&self.shared), Ok(envelope))
+    }
+
+    /// Enqueues many jobs, all on the wire together, and gives one result per job, in the same order. Jobs of one queue
+    /// are stored in the order given. For jobs of mixed types use [`Producer::enqueue_envelopes`].
+    pub async fn enqueue_all<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> Vec<Result<JobId, EnqueueError>> {
+        let mut pending = Vec::new();
+        for job in jobs {
+            pending.push(self.enqueue(job).submit().await);
+        }
+        settle_all(pending).await
+    }
+
+    /// Enqueues many envelopes, all on the wire together, and gives one result each, in the same order.
+    pub async fn enqueue_envelopes(
+        &self,
+        envelopes: impl IntoIterator<Item = Envelope>,
+    ) -> Vec<Result<JobId, EnqueueError>> {
+        let mut pending = Vec::new();
+        for envelope in envelopes {
+            pending.push(self.enqueue_envelope(envelope).submit().await);
+        }
+        settle_all(pending).await
+    }
+
+    /// Enqueues a job if the ledger has room for it now.
+    ///
+    /// # Errors
+    /// [`TryEnqueueError`] with the job in it, when the ledger is full, or when the job cannot be sent at all.
+    pub fn try_enqueue<J: Job>(&self, job: J) -> Result<Pending, TryEnqueueError<J>> {
+        let refused = |job, error| Err(TryEnqueueError { job, error });
+        let envelope = match Envelope::of(&job) {
+            Ok(envelope) => envelope,
+            Err(error) => return refused(job, EnqueueError::invalid(None, error.to_string())),
+        };
+        let (publish, receipt) = match self.shared.prepare(&envelope, self.shared.confirm_timeout) {
+            Ok(prepared) => prepared,
+            Err(error) => return refused(job, error),
+        };
+        match self.shared.lane.try_publish(publish) {
+            Ok(publishing) => Ok(Pending::new(publishing, receipt)),
+            Err(_) => refused(job, EnqueueError::ledger_full(receipt)),
+        }
+    }
+
+    /// The connection that this producer uses.
+    #[must_use]
+    pub fn rabbit(&self) -> &Rabbit {
+        &self.rabbit
+    }
+
+    /// Waits until what was accepted is confirmed, for the close deadline at the most, then closes the connection for
+    /// everyone who shares it.
+    pub async fn close(&self) {
+        self.rabbit.close().await;
+    }
+}
+
+async fn settle_all(pending: Vec<Result<Pending, EnqueueError>>) -> Vec<Result<JobId, EnqueueError>> {
+    let mut results = Vec::with_capacity(pending.len());
+    for pending in pending {
+        results.push(match pending {
+            Ok(pending) => pending.await,
+            Err(error) => Err(error),
+        });
+    }
+    results
+}
+
+/// What is remembered of a job once its bytes are on their way.
+#[derive(Debug, Clone)]
+struct Receipt {
+    id: JobId,
+    job: String,
+    queue: String,
+}
+
+impl Shared {
+    fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
+        let receipt = Receipt {
+            id: envelope.id().clone(),
+            job: envelope.job_name().to_owned(),
+            queue: envelope.queue().name().to_owned(),
+        };
+        match envelope.to_message(&self.limits) {
+            Ok(message) => {
+                let publish = Publish { target: self.topology.work(envelope.queue()), message, timeout };
+                Ok((publish, receipt))
+            }
+            Err(error) => Err(EnqueueError::invalid(Some(receipt), error.to_string())),
+        }
+    }
+}

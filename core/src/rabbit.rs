@@ -1,0 +1,325 @@
+//! One process's access to the broker: [`Rabbit`].
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::broker::{Broker, BrokerError, BrokerErrorKind};
+use crate::clock::Clock;
+use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
+use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
+use crate::producer::Producer;
+use crate::supervisor::{Link, LinkState, supervise};
+
+/// How long [`Rabbit::connect`] keeps trying before it reports that there is no broker.
+const FIRST_CONNECTION: Duration = Duration::from_secs(30);
+
+/// The part of the ledger's limits that is a worker's own, for retries and dead letters.
+const SUCCESSOR_SHARE: usize = 4;
+
+/// The connections of one process, shared by its producers and workers: one for publishing, one for consuming, served by a
+/// thread of their own, so that a handler that blocks every thread of the application does not stop the heartbeats.
+/// Cheap to clone.
+///
+/// ```
+/// use leveret::Rabbit;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rabbit = Rabbit::connect("memory://rabbit-docs").await?; // or "amqp://localhost"
+/// let producer = rabbit.producer();
+/// # drop(producer);
+/// rabbit.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rabbit {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: ConnectOptions,
+    broker: Arc<dyn Broker>,
+    clock: Clock,
+    runtime: tokio::runtime::Handle,
+    publishing: OnceLock<Link>,
+    consuming: OnceLock<Link>,
+    producer_lane: OnceLock<Lane>,
+    successor_lane: OnceLock<Lane>,
+    tasks: Mutex<Tasks>,
+    stops: Stops,
+}
+
+/// The tasks that serve this process's connections. Dropping them aborts them.
+#[derive(Debug, Default)]
+struct Tasks {
+    lanes: JoinSet<()>,
+    links: JoinSet<()>,
+}
+
+/// The signals by which everything ends, in this order.
+#[derive(Debug)]
+struct Stops {
+    lanes: watch::Sender<bool>,
+    links: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
+}
+
+impl Rabbit {
+    /// Connects, and waits until the connection stands. While the broker cannot be reached it is tried again, for 30
+    /// seconds; afterwards, and for the rest of the process's life, lost connections are replaced in the background.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: a URL that cannot be used, a login that the broker refuses, or no broker for 30 seconds.
+    pub async fn connect<O>(options: O) -> Result<Self, ConnectError>
+    where
+        O: TryInto<ConnectOptions>,
+        O::Error: Into<ConnectError>,
+    {
+        let rabbit = Self::start(options)?;
+        match rabbit.first_connection().await {
+            Ok(()) => Ok(rabbit),
+            Err(error) => {
+                rabbit.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins to connect in the background and does not wait: what is enqueued meanwhile waits in the ledger.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the options cannot be used, no Tokio runtime is running, or no thread can be started.
+    pub fn start<O>(options: O) -> Result<Self, ConnectError>
+    where
+        O: TryInto<ConnectOptions>,
+        O::Error: Into<ConnectError>,
+    {
+        let options = options.try_into().map_err(Into::into)?;
+        let broker = open_broker(&options)?;
+        Self::with_broker(broker, options)
+    }
+
+    /// Uses a broker that the caller has made, such as a private in-memory one. The options' address is not used.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if no Tokio runtime is running.
+    pub fn with_broker(broker: Arc<dyn Broker>, options: ConnectOptions) -> Result<Self, ConnectError> {
+        let runtime = match broker.runtime() {
+            Some(handle) => handle,
+            None => tokio::runtime::Handle::try_current().map_err(|_| ConnectError::no_runtime())?,
+        };
+        let inner = Inner {
+            options,
+            broker,
+            clock: Clock::runtime(),
+            runtime,
+            publishing: OnceLock::new(),
+            consuming: OnceLock::new(),
+            producer_lane: OnceLock::new(),
+            successor_lane: OnceLock::new(),
+            tasks: Mutex::default(),
+            stops: Stops {
+                lanes: watch::Sender::new(false),
+                links: watch::Sender::new(false),
+                closed: watch::Sender::new(false),
+            },
+        };
+        let rabbit = Self { inner: Arc::new(inner) };
+        rabbit.publishing();
+        Ok(rabbit)
+    }
+
+    async fn first_connection(&self) -> Result<(), ConnectError> {
+        let mut state = self.publishing().state();
+        let refused_or_up = state.wait_for(|state| match state {
+            LinkState::Up { .. } | LinkState::Blocked { .. } | LinkState::Stopped => true,
+            LinkState::Down { last_error, .. } => last_error.as_ref().is_some_and(BrokerError::is_refusal),
+        });
+        let reached = tokio::time::timeout(FIRST_CONNECTION, refused_or_up).await.is_ok();
+        let now = state.borrow().clone();
+        match now {
+            LinkState::Up { .. } | LinkState::Blocked { .. } => Ok(()),
+            LinkState::Down { last_error: Some(error), .. } if reached || !error.is_refusal() => Err(ConnectError::broker(error)),
+            _ => Err(ConnectError::broker(BrokerError::new(BrokerErrorKind::Timeout, "the broker did not answer"))),
+        }
+    }
+
+    /// A producer on these connections.
+    #[must_use]
+    pub fn producer(&self) -> Producer {
+        let lane = self.inner.producer_lane.get_or_init(|| self.new_lane(1));
+        Producer::new(self.clone(), lane.clone())
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn options(&self) -> &ConnectOptions {
+        &self.inner.options
+    }
+
+    /// The clock that deadlines are measured by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    /// The connection for publishing.
+    #[must_use]
+    pub fn publishing(&self) -> Link {
+        self.inner.publishing.get_or_init(|| self.new_link("publish")).clone()
+    }
+
+    /// The connection for consuming; it is opened at the first call. Apart from the other one, because a broker that blocks
+    /// publishers stops reading from their connection, acks included.
+    #[must_use]
+    pub fn consuming(&self) -> Link {
+        self.inner.consuming.get_or_init(|| self.new_link("consume")).clone()
+    }
+
+    /// The lane for the successors of a worker's jobs: retries and dead letters. It has a share of memory and a channel of
+    /// its own, so that handlers that enqueue cannot starve it.
+    #[must_use]
+    pub fn successors(&self) -> Lane {
+        self.inner.successor_lane.get_or_init(|| self.new_lane(SUCCESSOR_SHARE)).clone()
+    }
+
+    fn new_link(&self, purpose: &str) -> Link {
+        let inner = &*self.inner;
+        let name = format!("{} ({purpose})", inner.options.name());
+        let stop = inner.stops.links.subscribe();
+        let (link, task) = supervise(Arc::clone(&inner.broker), name, inner.clock, stop);
+        self.spawn(|tasks| &mut tasks.links, task);
+        link
+    }
+
+    fn new_lane(&self, share: usize) -> Lane {
+        let inner = &*self.inner;
+        let limits = inner.options.ledger_limits();
+        let settings = LaneSettings {
+            link: self.publishing(),
+            clock: inner.clock,
+            mode: inner.options.topology_mode(),
+            limits: RoomLimits { entries: (limits.jobs / share).max(1), bytes: (limits.bytes / share).max(1) },
+            flush: inner.options.deadlines().close,
+        };
+        let (lane, task) = lane(settings, inner.stops.lanes.subscribe());
+        self.spawn(|tasks| &mut tasks.lanes, task);
+        lane
+    }
+
+    fn spawn(&self, kind: impl FnOnce(&mut Tasks) -> &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        kind(&mut tasks).spawn_on(task, &self.inner.runtime);
+    }
+
+    /// Waits until what was accepted is confirmed, for the close deadline (5 seconds by default) at the most, closes the
+    /// connections and joins every task. Producers and workers on them stop. Calling it again waits for the same.
+    pub async fn close(&self) {
+        let stops = &self.inner.stops;
+        if stops.lanes.send_replace(true) {
+            // Somebody else is closing.
+            let _ = stops.closed.subscribe().wait_for(|closed| *closed).await;
+            return;
+        }
+        // Whoever waits for the close must not wait for ever if this future is dropped.
+        let _told = TellClosed(&stops.closed);
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let Tasks { lanes, links } = tasks;
+        lanes.join_all().await;
+        stops.links.send_replace(true);
+        links.join_all().await;
+    }
+}
+
+struct TellClosed<'a>(&'a watch::Sender<bool>);
+
+impl Drop for TellClosed<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+fn open_broker(options: &ConnectOptions) -> Result<Arc<dyn Broker>, ConnectError> {
+    match options.endpoint() {
+        #[cfg(feature = "rabbitmq")]
+        Endpoint::Amqp(_) => crate::broker::rabbit_broker(options).map_err(ConnectError::broker),
+        #[cfg(feature = "memory")]
+        Endpoint::Memory { name } => {
+            tracing::warn!(name, "the in-memory broker is used: nothing in it survives this process");
+            Ok(Arc::new(crate::broker::memory::MemoryBroker::named(name)))
+        }
+        #[allow(unreachable_patterns, reason = "reachable only with one of the two features off")]
+        _ => Err(ConnectError(Kind::FeatureOff)),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectError(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Options(InvalidOptions),
+    Broker(BrokerError),
+    NoRuntime,
+    FeatureOff,
+}
+
+impl ConnectError {
+    fn broker(error: BrokerError) -> Self {
+        Self(Kind::Broker(error))
+    }
+
+    fn no_runtime() -> Self {
+        Self(Kind::NoRuntime)
+    }
+
+    /// Whether the broker refused the login or the vhost.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.0, Kind::Broker(error) if error.is_refusal())
+    }
+
+    /// Whether the URL or a setting cannot be used.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.0, Kind::Options(_) | Kind::FeatureOff)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Options(error) => write!(f, "the connect options cannot be used: {error}"),
+            Kind::Broker(error) if error.is_refusal() => {
+                write!(f, "the broker refused the login: {error}; check user, password and vhost")
+            }
+            Kind::Broker(error) => write!(f, "no connection to the broker: {error}"),
+            Kind::NoRuntime => f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on"),
+            Kind::FeatureOff => f.write_str(
+                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `memory` for memory://",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<InvalidOptions> for ConnectError {
+    fn from(error: InvalidOptions) -> Self {
+        Self(Kind::Options(error))
+    }
+}
+
+impl From<Infallible> for ConnectError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

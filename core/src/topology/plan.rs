@@ -1,0 +1,178 @@
+//! The plan: for a work queue, every exchange, queue and binding that keeps its jobs from being lost. Pure.
+
+use std::sync::Arc;
+
+use super::names::Names;
+use crate::broker::{
+    Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration,
+};
+use crate::ledger::Target;
+use crate::queue::{Queue, QueueKind};
+
+/// A delivery limit that is never reached. Not -1, which 4.x advises against, and not left out: 4.0 would take 20, and looking
+/// at a dead letter 20 times would destroy it.
+const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
+
+/// Knows what stands in the broker for each queue. Everything that belongs to one prefix shares the exchanges.
+///
+/// ```
+/// use leveret::{Queue, topology::Topology};
+///
+/// let topology = Topology::new("leveret");
+/// let mail = Queue::new("mail");
+/// assert_eq!(topology.work(&mail).destination.routing_key, "mail");
+/// assert_eq!(topology.dead(&mail).destination.exchange, "leveret.dead");
+/// assert_eq!(topology.declarations(&mail).len(), 7);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    names: Names,
+}
+
+impl Topology {
+    /// The topology under a prefix.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Self { names: Names::new(prefix) }
+    }
+
+    /// Where jobs for a queue are published: straight to it, through the default exchange.
+    #[must_use]
+    pub fn work(&self, queue: &Queue) -> Target {
+        Target { destination: Destination::queue(queue.name()), declarations: self.declarations(queue) }
+    }
+
+    /// Where dead letters of a queue are published.
+    #[must_use]
+    pub fn dead(&self, queue: &Queue) -> Target {
+        let destination =
+            Destination { exchange: self.names.dead_exchange(), routing_key: queue.name().to_owned() };
+        Target { destination, declarations: self.declarations(queue) }
+    }
+
+    /// The name of the queue that holds the dead letters of a queue.
+    #[must_use]
+    pub fn dead_queue(&self, queue: &Queue) -> String {
+        Names::dead_queue(queue.name())
+    }
+
+    /// The name of the queue for dead letters whose own queue is gone.
+    #[must_use]
+    pub fn lost_queue(&self) -> String {
+        self.names.lost_queue()
+    }
+
+    /// All that a queue needs, in an order in which nothing is ever without its safety net: the net comes first.
+    #[must_use]
+    pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
+        let lost = self.names.lost_queue();
+        let dead = Names::dead_queue(queue.name());
+        Arc::from([
+            exchange(self.names.lost_exchange(), ExchangeKind::Fanout, Arguments::new()),
+            keeping_queue(lost.clone()),
+            binding(lost, self.names.lost_exchange(), ""),
+            exchange(
+                self.names.dead_exchange(),
+                ExchangeKind::Direct,
+                Arguments::from([("alternate-exchange".to_owned(), Argument::Text(self.names.lost_exchange()))]),
+            ),
+            keeping_queue(dead.clone()),
+            binding(dead, self.names.dead_exchange(), queue.name()),
+            self.work_queue(queue),
+        ])
+    }
+
+    fn work_queue(&self, queue: &Queue) -> Declaration {
+        let mut arguments = match queue.kind() {
+            QueueKind::Quorum => quorum(i64::from(queue.limit_of_deliveries())),
+            // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
+            QueueKind::Classic => Arguments::from([("x-queue-type".to_owned(), text("classic"))]),
+        };
+        arguments.insert("x-dead-letter-exchange".to_owned(), Argument::Text(self.names.dead_exchange()));
+        arguments.insert("x-dead-letter-routing-key".to_owned(), text(queue.name()));
+        arguments.insert("x-overflow".to_owned(), text("reject-publish"));
+        if queue.kind() == QueueKind::Quorum {
+            arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
+        }
+        if let Some(length) = queue.limit_of_messages() {
+            arguments.insert("x-max-length".to_owned(), Argument::Int(i64::from(length)));
+        }
+        Declaration::Queue(QueueDeclaration { name: queue.name().to_owned(), arguments })
+    }
+}
+
+/// A queue that only keeps messages for people to look at.
+fn keeping_queue(name: String) -> Declaration {
+    Declaration::Queue(QueueDeclaration { name, arguments: quorum(NO_DELIVERY_LIMIT) })
+}
+
+fn quorum(delivery_limit: i64) -> Arguments {
+    Arguments::from([
+        ("x-queue-type".to_owned(), text("quorum")),
+        ("x-delivery-limit".to_owned(), Argument::Int(delivery_limit)),
+    ])
+}
+
+fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declaration {
+    Declaration::Exchange(Exchange { name, kind, arguments })
+}
+
+fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
+    Declaration::Binding(Binding { queue, exchange, routing_key: routing_key.to_owned() })
+}
+
+fn text(value: &str) -> Argument {
+    Argument::Text(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments_of(declarations: &[Declaration], wanted: &str) -> Arguments {
+        let mut queues = declarations.iter().filter_map(|declaration| match declaration {
+            Declaration::Queue(queue) if queue.name == wanted => Some(queue.arguments.clone()),
+            _ => None,
+        });
+        queues.next().expect("declared")
+    }
+
+    #[test]
+    fn a_work_queue_loses_nothing_by_overflow_crash_or_dead_lettering() {
+        let plan = Topology::new("leveret").declarations(&Queue::new("mail").max_length(9));
+        let arguments = arguments_of(&plan, "mail");
+        for (name, value) in [
+            ("x-queue-type", text("quorum")),
+            ("x-overflow", text("reject-publish")),
+            ("x-dead-letter-exchange", text("leveret.dead")),
+            ("x-dead-letter-routing-key", text("mail")),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-delivery-limit", Argument::Int(100)),
+            ("x-max-length", Argument::Int(9)),
+        ] {
+            assert_eq!(arguments.get(name), Some(&value), "{name}");
+        }
+    }
+
+    #[test]
+    fn queues_that_keep_messages_can_be_browsed_for_ever() {
+        let plan = Topology::new("leveret").declarations(&Queue::new("mail"));
+        for name in ["mail.dead", "leveret.lost"] {
+            assert_eq!(arguments_of(&plan, name)["x-delivery-limit"], Argument::Int(2_147_483_647), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_classic_queue_gets_only_what_it_understands() {
+        let plan = Topology::new("leveret").declarations(&Queue::new("mail").classic());
+        let arguments = arguments_of(&plan, "mail");
+        assert!(!arguments.contains_key("x-delivery-limit") && !arguments.contains_key("x-dead-letter-strategy"));
+        assert_eq!(arguments["x-queue-type"], text("classic"));
+    }
+
+    #[test]
+    fn the_work_queue_comes_after_everything_it_relies_on() {
+        let plan = Topology::new("acme").declarations(&Queue::new("mail"));
+        assert!(matches!(plan.last(), Some(Declaration::Queue(queue)) if queue.name == "mail"));
+    }
+}
