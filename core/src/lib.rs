@@ -1,6 +1,8 @@
 //! Under construction.
 #[cfg(feature = "_runtime")]
 pub mod broker;
+#[cfg(feature = "_runtime")]
+pub mod connect;
 pub mod envelope;
 mod id;
 mod job;
@@ -9,6 +11,8 @@ mod name;
 mod policy;
 mod queue;
 
+#[cfg(feature = "_runtime")]
+pub use connect::{ConnectOptions, TopologyMode};
 pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
 pub use job::Job;
