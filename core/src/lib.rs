@@ -36,7 +36,7 @@ pub mod runtime {
 #[cfg(feature = "_runtime")]
 pub use clock::Clock;
 #[cfg(feature = "_runtime")]
-pub use connect::{ConnectOptions, TopologyMode};
+pub use connect::{ConnectOptions, InvalidOptions, TopologyMode};
 pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
 pub use job::Job;

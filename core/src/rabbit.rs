@@ -132,7 +132,7 @@ impl Rabbit {
             },
         };
         let rabbit = Self { inner: Arc::new(inner) };
-        rabbit.publishing();
+        let _ = rabbit.publishing();
         Ok(rabbit)
     }
 
@@ -146,8 +146,14 @@ impl Rabbit {
         let now = state.borrow().clone();
         match now {
             LinkState::Up { .. } | LinkState::Blocked { .. } => Ok(()),
-            LinkState::Down { last_error: Some(error), .. } if reached || !error.is_refusal() => Err(ConnectError::broker(error)),
-            _ => Err(ConnectError::broker(BrokerError::new(BrokerErrorKind::Timeout, "the broker did not answer"))),
+            LinkState::Down {
+                last_error: Some(error),
+                ..
+            } if reached || !error.is_refusal() => Err(ConnectError::broker(error)),
+            _ => Err(ConnectError::broker(BrokerError::new(
+                BrokerErrorKind::Timeout,
+                "the broker did not answer",
+            ))),
         }
     }
 
@@ -187,7 +193,10 @@ impl Rabbit {
     /// its own, so that handlers that enqueue cannot starve it.
     #[must_use]
     pub fn successors(&self) -> Lane {
-        self.inner.successor_lane.get_or_init(|| self.new_lane(SUCCESSOR_SHARE)).clone()
+        self.inner
+            .successor_lane
+            .get_or_init(|| self.new_lane(SUCCESSOR_SHARE))
+            .clone()
     }
 
     fn new_link(&self, purpose: &str) -> Link {
@@ -206,7 +215,10 @@ impl Rabbit {
             link: self.publishing(),
             clock: inner.clock,
             mode: inner.options.topology_mode(),
-            limits: RoomLimits { entries: (limits.jobs / share).max(1), bytes: (limits.bytes / share).max(1) },
+            limits: RoomLimits {
+                entries: (limits.jobs / share).max(1),
+                bytes: (limits.bytes / share).max(1),
+            },
             flush: inner.options.deadlines().close,
         };
         let (lane, task) = lane(settings, inner.stops.lanes.subscribe());
@@ -214,7 +226,11 @@ impl Rabbit {
         lane
     }
 
-    fn spawn(&self, kind: impl FnOnce(&mut Tasks) -> &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(
+        &self,
+        kind: impl FnOnce(&mut Tasks) -> &mut JoinSet<()>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         kind(&mut tasks).spawn_on(task, &self.inner.runtime);
     }
@@ -252,7 +268,10 @@ fn open_broker(options: &ConnectOptions) -> Result<Arc<dyn Broker>, ConnectError
         Endpoint::Amqp(_) => crate::broker::rabbit_broker(options).map_err(ConnectError::broker),
         #[cfg(feature = "memory")]
         Endpoint::Memory { name } => {
-            tracing::warn!(name, "the in-memory broker is used: nothing in it survives this process");
+            tracing::warn!(
+                name,
+                "the in-memory broker is used: nothing in it survives this process"
+            );
             Ok(Arc::new(crate::broker::memory::MemoryBroker::named(name)))
         }
         #[allow(unreachable_patterns, reason = "reachable only with one of the two features off")]
@@ -299,10 +318,15 @@ impl fmt::Display for ConnectError {
         match &self.0 {
             Kind::Options(error) => write!(f, "the connect options cannot be used: {error}"),
             Kind::Broker(error) if error.is_refusal() => {
-                write!(f, "the broker refused the login: {error}; check user, password and vhost")
+                write!(
+                    f,
+                    "the broker refused the login: {error}; check user, password and vhost"
+                )
             }
             Kind::Broker(error) => write!(f, "no connection to the broker: {error}"),
-            Kind::NoRuntime => f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on"),
+            Kind::NoRuntime => {
+                f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on")
+            }
             Kind::FeatureOff => f.write_str(
                 "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `memory` for memory://",
             ),

@@ -28,7 +28,11 @@ pub(super) enum Channel {
 pub(super) enum ChannelEvent {
     /// It can be used now, or a new one may be opened.
     Changed,
-    Settled { tag: u64, acked: bool, returned: Option<String> },
+    Settled {
+        tag: u64,
+        acked: bool,
+        returned: Option<String>,
+    },
     Lost(BrokerError),
 }
 

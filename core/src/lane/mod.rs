@@ -125,11 +125,29 @@ impl Lane {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let Publish { target, message, .. } = publish;
-        let id = message.properties.message_id.as_deref().and_then(|id| JobId::new(id).ok()).unwrap_or_else(JobId::temporary);
-        let waiter = Waiter { ticket, reply, _room: room };
-        let entry = NewEntry { id, target, message, deadline, waiter };
+        let id = message
+            .properties
+            .message_id
+            .as_deref()
+            .and_then(|id| JobId::new(id).ok())
+            .unwrap_or_else(JobId::temporary);
+        let waiter = Waiter {
+            ticket,
+            reply,
+            _room: room,
+        };
+        let entry = NewEntry {
+            id,
+            target,
+            message,
+            deadline,
+            waiter,
+        };
         match self.commands.try_send(Command::Publish(Box::new(entry))) {
-            Ok(()) => Publishing { answer: Answer::Awaited(answer), withdraw: Some((ticket, self.commands.clone())) },
+            Ok(()) => Publishing {
+                answer: Answer::Awaited(answer),
+                withdraw: Some((ticket, self.commands.clone())),
+            },
             // There is a place for every entry that has room, so this lane has stopped.
             Err(_) => Publishing::ended(Err(Fate::NotSent)),
         }
@@ -151,7 +169,10 @@ enum Answer {
 
 impl Publishing {
     fn ended(result: Result<(), Fate>) -> Self {
-        Self { answer: Answer::Known(result), withdraw: None }
+        Self {
+            answer: Answer::Known(result),
+            withdraw: None,
+        }
     }
 
     /// Takes it back if it was never sent; it then resolves to [`Fate::NotSent`]. What was sent goes on.

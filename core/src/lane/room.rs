@@ -41,15 +41,24 @@ impl Room {
     /// Waits for room, first come first served. `None` once the lane has stopped.
     pub(super) async fn take(&self, bytes: usize) -> Option<RoomTaken> {
         let entry = Arc::clone(&self.entries).acquire_owned().await.ok()?;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(self.claim(bytes)).await.ok()?;
-        Some(RoomTaken { _entry: entry, _bytes: bytes })
+        let bytes = Arc::clone(&self.bytes)
+            .acquire_many_owned(self.claim(bytes))
+            .await
+            .ok()?;
+        Some(RoomTaken {
+            _entry: entry,
+            _bytes: bytes,
+        })
     }
 
     /// Takes room if there is any now.
     pub(super) fn try_take(&self, bytes: usize) -> Option<RoomTaken> {
         let entry = Arc::clone(&self.entries).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.claim(bytes)).ok()?;
-        Some(RoomTaken { _entry: entry, _bytes: bytes })
+        Some(RoomTaken {
+            _entry: entry,
+            _bytes: bytes,
+        })
     }
 
     /// Nobody gets room any more.

@@ -138,7 +138,9 @@ impl LaneTask {
     fn pump(&mut self) {
         let state = self.link.borrow().clone();
         // While the broker is blocked nothing new is sent: what was never sent can still be told so.
-        let LinkState::Up { generation, session } = state else { return };
+        let LinkState::Up { generation, session } = state else {
+            return;
+        };
         if self.generation != Some(generation) {
             return;
         }
@@ -148,7 +150,9 @@ impl LaneTask {
         while let Some((line, declarations)) = self.ledger.next_to_declare() {
             let (session, mode) = (Arc::clone(&session), self.settings.mode);
             self.declaring.push(Box::pin(async move {
-                let result = ensure(&*session, mode, &declarations).await.map_err(TopologyError::into_broker_error);
+                let result = ensure(&*session, mode, &declarations)
+                    .await
+                    .map_err(TopologyError::into_broker_error);
                 if result.as_ref().is_err_and(|error| !error.is_our_doing()) {
                     // It is tried again at once, on this connection if it still lives.
                     tokio::time::sleep(DECLARE_PAUSE).await;
@@ -160,7 +164,9 @@ impl LaneTask {
     }
 
     fn send(&mut self) {
-        let Some(publisher) = self.channel.publisher() else { return };
+        let Some(publisher) = self.channel.publisher() else {
+            return;
+        };
         let mut unsendable = Vec::new();
         while let Some((tag, destination, message)) = self.ledger.next_to_send() {
             if let Err(error) = publisher.publish(tag, destination, message) {
@@ -174,7 +180,11 @@ impl LaneTask {
 
     /// Takes up a new connection, or gives up the old one.
     fn follow_link(&mut self) {
-        let now = self.link.borrow_and_update().session().map(|(generation, _)| generation);
+        let now = self
+            .link
+            .borrow_and_update()
+            .session()
+            .map(|(generation, _)| generation);
         if self.generation == now {
             return;
         }
@@ -239,7 +249,9 @@ impl LaneTask {
 
     /// Sets the alarm to the next deadline, unless it rings before that anyway.
     fn set_alarm(&mut self, end: Option<Duration>) {
-        let Some(next) = self.ledger.next_deadline().into_iter().chain(end).min() else { return };
+        let Some(next) = self.ledger.next_deadline().into_iter().chain(end).min() else {
+            return;
+        };
         if self.alarm.as_ref().is_none_or(|(at, _)| *at > next) {
             // A timer may be a millisecond early or late; a little late is right for a deadline.
             let wait = next.saturating_sub(self.settings.clock.now()) + Duration::from_millis(1);

@@ -48,8 +48,12 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unroutable => f.write_str("the broker returned it as unroutable: no such queue, or nothing is bound there"),
-            Self::Nacked => f.write_str("the broker nacked it: the queue is full, or it cannot store messages right now"),
+            Self::Unroutable => {
+                f.write_str("the broker returned it as unroutable: no such queue, or nothing is bound there")
+            }
+            Self::Nacked => {
+                f.write_str("the broker nacked it: the queue is full, or it cannot store messages right now")
+            }
             Self::Undeclared(error) => write!(f, "its queue could not be declared: {error}"),
             Self::ClosesChannel(error) => write!(f, "the broker closes the channel over it each time: {error}"),
             Self::Unsendable(reason) => write!(f, "it cannot be sent: {reason}"),
@@ -104,7 +108,11 @@ pub(super) struct History {
 impl History {
     /// What to say when the broker has refused it: only of a publish whose every copy was answered is it certain.
     pub(super) fn refused(&self, why: Why) -> Fate {
-        if self.ambiguous { Fate::Unknown } else { Fate::Refused(why) }
+        if self.ambiguous {
+            Fate::Unknown
+        } else {
+            Fate::Refused(why)
+        }
     }
 
     /// What to say when nobody waits for the broker's answer any longer.

@@ -69,7 +69,13 @@ impl Lines {
             self.lines.push(None);
         }
         self.by_destination.insert(target.destination.clone(), at);
-        let line = Line { target, waiting: VecDeque::new(), in_flight: 0, abandoned: 0, gate: Gate::Open };
+        let line = Line {
+            target,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            abandoned: 0,
+            gate: Gate::Open,
+        };
         self.lines[at] = Some(line);
         if declare {
             self.set_gate(at, Gate::Undeclared);
@@ -78,7 +84,13 @@ impl Lines {
     }
 
     fn forget_idle(&mut self) {
-        let Self { by_destination, lines, free, undeclared, .. } = self;
+        let Self {
+            by_destination,
+            lines,
+            free,
+            undeclared,
+            ..
+        } = self;
         by_destination.retain(|_, at| {
             let idle = lines[*at].as_ref().is_none_or(Line::is_idle);
             if idle {
@@ -177,7 +189,9 @@ impl Lines {
     /// Has everything that goes through a named exchange declared again before it is sent.
     pub(super) fn distrust_exchanges(&mut self) {
         for at in 0..self.lines.len() {
-            let named = self.lines[at].as_ref().is_some_and(|line| !line.target.destination.exchange.is_empty());
+            let named = self.lines[at]
+                .as_ref()
+                .is_some_and(|line| !line.target.destination.exchange.is_empty());
             if named {
                 self.set_gate(at, Gate::Undeclared);
             }

@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use entry::{Entry, History};
 pub use entry::{Fate, Target, Why};
 pub(crate) use entry::{NewEntry, Resolved};
-use entry::{Entry, History};
 use lines::{Gate, Lines};
 use returns::{Decision, Returns};
 
@@ -81,17 +81,37 @@ impl<W> Ledger<W> {
     pub(crate) fn accept(&mut self, new: NewEntry<W>) -> u64 {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let NewEntry { id, target, message, deadline, waiter } = new;
+        let NewEntry {
+            id,
+            target,
+            message,
+            deadline,
+            waiter,
+        } = new;
         let line = self.lines.find_or_add(target, self.settings.prepare);
         self.lines.put(line, seq);
         self.deadlines.insert((deadline, seq));
-        self.entries.insert(seq, Entry { id, line, message, deadline, history: History::default(), waiter });
+        self.entries.insert(
+            seq,
+            Entry {
+                id,
+                line,
+                message,
+                deadline,
+                history: History::default(),
+                waiter,
+            },
+        );
         seq
     }
 
     /// The next entry to put on the wire; it counts as sent from here on.
     pub(crate) fn next_to_send(&mut self) -> Option<(u64, &Destination, &Message)> {
-        let (seq, line) = if self.wire.suspects.is_empty() { self.oldest_sendable()? } else { self.suspect_alone()? };
+        let (seq, line) = if self.wire.suspects.is_empty() {
+            self.oldest_sendable()?
+        } else {
+            self.suspect_alone()?
+        };
         self.lines.take(line, seq);
         self.lines.line_mut(line).in_flight += 1;
         self.wire.in_flight.insert(seq);
@@ -104,11 +124,16 @@ impl<W> Ledger<W> {
     }
 
     fn oldest_sendable(&self) -> Option<(u64, usize)> {
-        let free = self.settings.window.saturating_sub(self.wire.in_flight.len() + self.wire.abandoned.len());
+        let free = self
+            .settings
+            .window
+            .saturating_sub(self.wire.in_flight.len() + self.wire.abandoned.len());
         if free == 0 {
             return None;
         }
-        self.lines.heads().find(|(seq, line)| self.lines.may_send(*line, free) && self.id_is_free(*seq))
+        self.lines
+            .heads()
+            .find(|(seq, line)| self.lines.may_send(*line, free) && self.id_is_free(*seq))
     }
 
     /// The head of the line of the oldest suspect, when nothing else is on the wire.
@@ -117,7 +142,12 @@ impl<W> Ledger<W> {
             return None;
         }
         let open = |line: usize| self.lines.line(line).gate == Gate::Open;
-        let lines = self.wire.suspects.iter().filter_map(|seq| self.entries.get(seq)).map(|entry| entry.line);
+        let lines = self
+            .wire
+            .suspects
+            .iter()
+            .filter_map(|seq| self.entries.get(seq))
+            .map(|entry| entry.line);
         lines.filter(|line| open(*line)).find_map(|line| {
             let head = *self.lines.line(line).waiting.front()?;
             self.id_is_free(head).then_some((head, line))
@@ -125,7 +155,9 @@ impl<W> Ledger<W> {
     }
 
     fn id_is_free(&self, seq: u64) -> bool {
-        self.entries.get(&seq).is_some_and(|entry| !self.wire.ids.contains(entry.id.as_str()))
+        self.entries
+            .get(&seq)
+            .is_some_and(|entry| !self.wire.ids.contains(entry.id.as_str()))
     }
 
     /// The caller found that a publish cannot be put on the wire at all.
@@ -135,7 +167,13 @@ impl<W> Ledger<W> {
     }
 
     /// Notes an answer of the broker. What it means may show only in [`Ledger::decide`].
-    pub(crate) fn answered(&mut self, tag: u64, acked: bool, returned: Option<String>, resolved: &mut Vec<Resolved<W>>) {
+    pub(crate) fn answered(
+        &mut self,
+        tag: u64,
+        acked: bool,
+        returned: Option<String>,
+        resolved: &mut Vec<Resolved<W>>,
+    ) {
         let decision = self.returns.answered(tag, acked, returned);
         if decision == Some(Decision::Nacked) {
             self.refuse(tag, Why::Nacked, resolved);
@@ -211,7 +249,9 @@ impl<W> Ledger<W> {
     }
 
     fn survived_a_channel(&mut self, seq: u64, cause: &BrokerError, alone: bool, resolved: &mut Vec<Resolved<W>>) {
-        let Some(entry) = self.entries.get_mut(&seq) else { return };
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
         entry.history.in_flight = false;
         if cause.is_our_doing() {
             if alone && entry.history.deaths >= DEATHS_BEFORE_ALONE {
@@ -225,7 +265,11 @@ impl<W> Ledger<W> {
             }
         }
         entry.history.ambiguous = true;
-        entry.message.properties.headers.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
+        entry
+            .message
+            .properties
+            .headers
+            .insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
         let line = entry.line;
         self.lines.put(line, seq);
     }
@@ -289,13 +333,21 @@ impl<W> Ledger<W> {
     }
 
     /// Takes an entry out of the ledger, wherever it is, and tells how it ended.
-    fn resolve(&mut self, seq: u64, result: impl FnOnce(&History) -> Result<(), Fate>, resolved: &mut Vec<Resolved<W>>) {
+    fn resolve(
+        &mut self,
+        seq: u64,
+        result: impl FnOnce(&History) -> Result<(), Fate>,
+        resolved: &mut Vec<Resolved<W>>,
+    ) {
         self.off_the_wire(seq);
         let Some(entry) = self.entries.remove(&seq) else { return };
         self.lines.take(entry.line, seq);
         self.wire.suspects.remove(&seq);
         self.deadlines.remove(&(entry.deadline, seq));
-        resolved.push(Resolved { result: result(&entry.history), waiter: entry.waiter });
+        resolved.push(Resolved {
+            result: result(&entry.history),
+            waiter: entry.waiter,
+        });
     }
 
     fn off_the_wire(&mut self, seq: u64) {

@@ -61,7 +61,10 @@ impl Returns {
         let (place, id) = self.outstanding.remove(&tag)?;
         self.places.remove(&place);
         self.fifo_was_empty |= returned.is_none();
-        let stranger = returned.as_ref().is_some_and(|returned| *returned != id).then_some(self.next_place);
+        let stranger = returned
+            .as_ref()
+            .is_some_and(|returned| *returned != id)
+            .then_some(self.next_place);
         self.returned.extend(returned);
         if !acked {
             self.returned.remove(&id);

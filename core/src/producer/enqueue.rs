@@ -29,7 +29,11 @@ pub struct Enqueue {
 impl Enqueue {
     pub(super) fn new(shared: Arc<Shared>, envelope: Result<Envelope, EnvelopeError>) -> Self {
         let confirm_timeout = shared.confirm_timeout;
-        Self { shared, envelope, confirm_timeout }
+        Self {
+            shared,
+            envelope,
+            confirm_timeout,
+        }
     }
 
     fn map(mut self, change: impl FnOnce(Envelope) -> Result<Envelope, EnvelopeError>) -> Self {
@@ -97,7 +101,9 @@ impl Enqueue {
     }
 
     async fn run(self) -> Result<Pending, EnqueueError> {
-        let envelope = self.envelope.map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
+        let envelope = self
+            .envelope
+            .map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
         let (publish, receipt) = self.shared.prepare(&envelope, self.confirm_timeout)?;
         Ok(Pending::new(self.shared.lane.publish(publish).await, receipt))
     }

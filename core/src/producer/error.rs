@@ -47,15 +47,24 @@ enum Kind {
 
 impl EnqueueError {
     pub(super) fn new(receipt: Receipt, fate: Fate) -> Self {
-        Self { receipt: Some(receipt), kind: Kind::Ended(fate) }
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::Ended(fate),
+        }
     }
 
     pub(super) fn invalid(receipt: Option<Receipt>, reason: String) -> Self {
-        Self { receipt, kind: Kind::Invalid(reason) }
+        Self {
+            receipt,
+            kind: Kind::Invalid(reason),
+        }
     }
 
     pub(super) fn ledger_full(receipt: Receipt) -> Self {
-        Self { receipt: Some(receipt), kind: Kind::LedgerFull }
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::LedgerFull,
+        }
     }
 
     /// What became of the job.

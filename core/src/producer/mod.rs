@@ -78,7 +78,10 @@ impl Producer {
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
         };
-        Self { rabbit, shared: Arc::new(shared) }
+        Self {
+            rabbit,
+            shared: Arc::new(shared),
+        }
     }
 
     /// Enqueues a job. Await the result for the confirm, or set options first:
@@ -189,7 +192,11 @@ impl Shared {
         };
         match envelope.to_message(&self.limits) {
             Ok(message) => {
-                let publish = Publish { target: self.topology.work(envelope.queue()), message, timeout };
+                let publish = Publish {
+                    target: self.topology.work(envelope.queue()),
+                    message,
+                    timeout,
+                };
                 Ok((publish, receipt))
             }
             Err(error) => Err(EnqueueError::invalid(Some(receipt), error.to_string())),

@@ -54,7 +54,10 @@ impl LinkState {
     #[must_use]
     pub fn session(&self) -> Option<(u64, &Arc<dyn Session>)> {
         match self {
-            Self::Up { generation, session } | Self::Blocked { generation, session, .. } => Some((*generation, session)),
+            Self::Up { generation, session }
+            | Self::Blocked {
+                generation, session, ..
+            } => Some((*generation, session)),
             Self::Down { .. } | Self::Stopped => None,
         }
     }
@@ -87,9 +90,19 @@ pub(crate) fn supervise(
     clock: Clock,
     stop: watch::Receiver<bool>,
 ) -> (Link, impl Future<Output = ()> + Send) {
-    let down = LinkState::Down { since: clock.wall(), last_error: None };
+    let down = LinkState::Down {
+        since: clock.wall(),
+        last_error: None,
+    };
     let (state, receiver) = watch::channel(down);
-    let supervisor = Supervisor { broker, name, clock, state, stop, generation: 0 };
+    let supervisor = Supervisor {
+        broker,
+        name,
+        clock,
+        state,
+        stop,
+        generation: 0,
+    };
     (Link { state: receiver }, supervisor.run())
 }
 
@@ -153,10 +166,17 @@ impl Supervisor {
             let now = health.borrow_and_update().clone();
             let session_now = Arc::clone(&session);
             match now {
-                Health::Open => self.state.send_replace(LinkState::Up { generation, session: session_now }),
+                Health::Open => self.state.send_replace(LinkState::Up {
+                    generation,
+                    session: session_now,
+                }),
                 Health::Blocked(reason) => {
                     tracing::warn!(connection = %self.name, reason, "the broker takes no publishes for now");
-                    self.state.send_replace(LinkState::Blocked { generation, session: session_now, reason })
+                    self.state.send_replace(LinkState::Blocked {
+                        generation,
+                        session: session_now,
+                        reason,
+                    })
                 }
                 Health::Closed(error) => return Ended::Lost(error),
             };
@@ -178,7 +198,10 @@ impl Supervisor {
                 LinkState::Down { since, .. } => *since,
                 _ => self.clock.wall(),
             };
-            *state = LinkState::Down { since, last_error: Some(error.clone()) };
+            *state = LinkState::Down {
+                since,
+                last_error: Some(error.clone()),
+            };
         });
     }
 

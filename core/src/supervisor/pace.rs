@@ -18,7 +18,10 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        let steps = ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(REFUSAL_CAP).without_max_times();
+        let steps = ExponentialBuilder::new()
+            .with_min_delay(FIRST)
+            .with_max_delay(REFUSAL_CAP)
+            .without_max_times();
         Self { steps: steps.build() }
     }
 }
@@ -40,7 +43,10 @@ mod tests {
 
     #[test]
     fn transport_errors_are_retried_within_a_second_and_refusals_within_ten() {
-        for (refused, floor, cap) in [(false, Duration::ZERO, TRANSPORT_CAP), (true, TRANSPORT_CAP, REFUSAL_CAP)] {
+        for (refused, floor, cap) in [
+            (false, Duration::ZERO, TRANSPORT_CAP),
+            (true, TRANSPORT_CAP, REFUSAL_CAP),
+        ] {
             let mut pace = Pace::default();
             for chance in [0.0, 0.5, 1.0].into_iter().cycle().take(300) {
                 let wait = pace.next_wait(refused, chance);

@@ -9,13 +9,21 @@ use crate::connect::TopologyMode;
 ///
 /// # Errors
 /// [`TopologyError`] naming what failed and what to do about it.
-pub async fn ensure(session: &dyn Session, mode: TopologyMode, declarations: &[Declaration]) -> Result<(), TopologyError> {
+pub async fn ensure(
+    session: &dyn Session,
+    mode: TopologyMode,
+    declarations: &[Declaration],
+) -> Result<(), TopologyError> {
     let result = match mode {
         TopologyMode::Declare => session.declare(declarations).await,
         TopologyMode::Verify => verify(session, declarations).await,
         TopologyMode::None => Ok(()),
     };
-    result.map_err(|(at, error)| TopologyError { subject: describe(declarations.get(at)), error, mode })
+    result.map_err(|(at, error)| TopologyError {
+        subject: describe(declarations.get(at)),
+        error,
+        mode,
+    })
 }
 
 /// Asks whether each is there, then declares what is: an equal declaration changes nothing, a different one is refused.
@@ -28,7 +36,10 @@ async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(
             Declaration::Binding(_) => continue,
         };
         result.map_err(|error| (at, error))?;
-        session.declare(std::slice::from_ref(declaration)).await.map_err(|(_, error)| (at, error))?;
+        session
+            .declare(std::slice::from_ref(declaration))
+            .await
+            .map_err(|(_, error)| (at, error))?;
     }
     Ok(())
 }
@@ -38,7 +49,10 @@ fn describe(declaration: Option<&Declaration>) -> String {
         Some(Declaration::Exchange(exchange)) => format!("exchange '{}'", exchange.name),
         Some(Declaration::Queue(queue)) => format!("queue '{}'", queue.name),
         Some(Declaration::Binding(binding)) => {
-            format!("binding of queue '{}' to exchange '{}'", binding.queue, binding.exchange)
+            format!(
+                "binding of queue '{}' to exchange '{}'",
+                binding.queue, binding.exchange
+            )
         }
         None => "topology".to_owned(),
     }

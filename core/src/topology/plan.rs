@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::names::Names;
-use crate::broker::{
-    Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration,
-};
+use crate::broker::{Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration};
 use crate::ledger::Target;
 use crate::queue::{Queue, QueueKind};
 
@@ -33,21 +31,31 @@ impl Topology {
     /// The topology under a prefix.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
-        Self { names: Names::new(prefix) }
+        Self {
+            names: Names::new(prefix),
+        }
     }
 
     /// Where jobs for a queue are published: straight to it, through the default exchange.
     #[must_use]
     pub fn work(&self, queue: &Queue) -> Target {
-        Target { destination: Destination::queue(queue.name()), declarations: self.declarations(queue) }
+        Target {
+            destination: Destination::queue(queue.name()),
+            declarations: self.declarations(queue),
+        }
     }
 
     /// Where dead letters of a queue are published.
     #[must_use]
     pub fn dead(&self, queue: &Queue) -> Target {
-        let destination =
-            Destination { exchange: self.names.dead_exchange(), routing_key: queue.name().to_owned() };
-        Target { destination, declarations: self.declarations(queue) }
+        let destination = Destination {
+            exchange: self.names.dead_exchange(),
+            routing_key: queue.name().to_owned(),
+        };
+        Target {
+            destination,
+            declarations: self.declarations(queue),
+        }
     }
 
     /// The name of the queue that holds the dead letters of a queue.
@@ -74,7 +82,10 @@ impl Topology {
             exchange(
                 self.names.dead_exchange(),
                 ExchangeKind::Direct,
-                Arguments::from([("alternate-exchange".to_owned(), Argument::Text(self.names.lost_exchange()))]),
+                Arguments::from([(
+                    "alternate-exchange".to_owned(),
+                    Argument::Text(self.names.lost_exchange()),
+                )]),
             ),
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
@@ -88,7 +99,10 @@ impl Topology {
             // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
             QueueKind::Classic => Arguments::from([("x-queue-type".to_owned(), text("classic"))]),
         };
-        arguments.insert("x-dead-letter-exchange".to_owned(), Argument::Text(self.names.dead_exchange()));
+        arguments.insert(
+            "x-dead-letter-exchange".to_owned(),
+            Argument::Text(self.names.dead_exchange()),
+        );
         arguments.insert("x-dead-letter-routing-key".to_owned(), text(queue.name()));
         arguments.insert("x-overflow".to_owned(), text("reject-publish"));
         if queue.kind() == QueueKind::Quorum {
@@ -97,13 +111,19 @@ impl Topology {
         if let Some(length) = queue.limit_of_messages() {
             arguments.insert("x-max-length".to_owned(), Argument::Int(i64::from(length)));
         }
-        Declaration::Queue(QueueDeclaration { name: queue.name().to_owned(), arguments })
+        Declaration::Queue(QueueDeclaration {
+            name: queue.name().to_owned(),
+            arguments,
+        })
     }
 }
 
 /// A queue that only keeps messages for people to look at.
 fn keeping_queue(name: String) -> Declaration {
-    Declaration::Queue(QueueDeclaration { name, arguments: quorum(NO_DELIVERY_LIMIT) })
+    Declaration::Queue(QueueDeclaration {
+        name,
+        arguments: quorum(NO_DELIVERY_LIMIT),
+    })
 }
 
 fn quorum(delivery_limit: i64) -> Arguments {
@@ -118,7 +138,11 @@ fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declarati
 }
 
 fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
-    Declaration::Binding(Binding { queue, exchange, routing_key: routing_key.to_owned() })
+    Declaration::Binding(Binding {
+        queue,
+        exchange,
+        routing_key: routing_key.to_owned(),
+    })
 }
 
 fn text(value: &str) -> Argument {
@@ -158,7 +182,11 @@ mod tests {
     fn queues_that_keep_messages_can_be_browsed_for_ever() {
         let plan = Topology::new("leveret").declarations(&Queue::new("mail"));
         for name in ["mail.dead", "leveret.lost"] {
-            assert_eq!(arguments_of(&plan, name)["x-delivery-limit"], Argument::Int(2_147_483_647), "{name}");
+            assert_eq!(
+                arguments_of(&plan, name)["x-delivery-limit"],
+                Argument::Int(2_147_483_647),
+                "{name}"
+            );
         }
     }
 

@@ -1,0 +1,13 @@
+//! Where and how Leveret connects: URLs, environment, deadlines and limits. Pure values; nothing here opens a connection.
+
+mod endpoint;
+mod env;
+mod error;
+mod options;
+#[cfg(test)]
+mod tests;
+mod uri;
+
+pub use endpoint::{AmqpEndpoint, Endpoint, Host};
+pub use error::InvalidOptions;
+pub use options::{ConnectOptions, Deadlines, LedgerLimits, TopologyMode};
