@@ -1,1 +1,20 @@
-//! Under construction.
+//! The test kit: what the suites under `tests/tests` need besides the engine.
+//!
+//! # Layout
+//!
+//! - [`node`]: a private RabbitMQ node that can be stopped, killed, frozen and restarted.
+//! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
+//! - [`ports`]: port numbers that stay ours while nothing listens on them.
+//! - [`installation`]: where RabbitMQ is on this machine.
+//! - [`logs`]: tracing output for a test that fails.
+
+// Test code: a broken invariant here has to end the test at once, with the place and the reason.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod installation;
+pub mod logs;
+pub mod node;
+pub mod ports;
+pub mod signal;
+
+pub use node::{Node, shared};

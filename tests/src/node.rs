@@ -1,0 +1,281 @@
+//! A private RabbitMQ node.
+//!
+//! # Layout
+//!
+//! - [`Node`]: what a test does with a node.
+//! - `home`: its directory, its configuration, its environment.
+//! - `watchdog`: ends it when the test process is gone, however that ended.
+//! - `process`: an operating system process that the watchdog knows.
+//! - `probe`: whether it answers.
+//! - `ctl`: what the broker knows, by `rabbitmqctl`.
+
+mod ctl;
+mod home;
+mod probe;
+mod process;
+mod watchdog;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+pub use self::ctl::{CtlError, QueueDepth};
+use self::home::Home;
+use self::process::{Process, Signal};
+use self::watchdog::Watchdog;
+use crate::installation::Installation;
+
+/// A node starts in four seconds on a quiet machine; suites share theirs with builds.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// A frozen node will never get there.
+const REGISTERED_DEADLINE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const STARTS: usize = 3;
+
+/// A RabbitMQ node of this test alone: own ports on loopback, own data, own cookie and epmd.
+///
+/// The node ends with this value or with the process, whichever is first, and nothing of it stays behind. It can be
+/// stopped, killed and frozen meanwhile, and comes back on the same port with the same data.
+pub struct Node {
+    /// `None` while the node is stopped. Locked only to look or to swap, never across an await.
+    broker: Mutex<Option<Process>>,
+    /// Lives as long as the node's data: nodes find each other and `rabbitmqctl` finds them by it.
+    epmd: Process,
+    /// Ends both processes and removes the home once it is dropped or this process is gone.
+    watchdog: Watchdog,
+    home: Home,
+}
+
+enum StartError {
+    /// Somebody else took a port between the claim and the bind: try others.
+    PortTaken(String),
+    Failed(String),
+}
+
+/// The node that the tests of this process share, for tests that own nothing but their queues. Started by the first.
+///
+/// Never stop, freeze or block it: those tests need a [`Node::start`] of their own.
+pub async fn shared() -> &'static Node {
+    // No `Drop` runs for a static: the watchdog ends this node with the process.
+    static SHARED: OnceCell<Node> = OnceCell::const_new();
+    SHARED.get_or_init(Node::start).await
+}
+
+impl Node {
+    /// Starts a node and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If RabbitMQ is not installed (run `cargo xtask broker`) or the node does not come up; the end of its log is in
+    /// the message.
+    pub async fn start() -> Node {
+        Node::start_with(&[]).await
+    }
+
+    /// Starts a node with these lines added to its `rabbitmq.conf`: `consumer_timeout = 5000`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::start`].
+    pub async fn start_with(settings: &[&str]) -> Node {
+        let installation = Installation::find().unwrap_or_else(|missing| panic!("{missing}"));
+        let mut last = String::new();
+        for _ in 0..STARTS {
+            match Node::try_start(installation.clone(), settings).await {
+                Ok(node) => return node,
+                Err(StartError::PortTaken(log)) => last = log,
+                Err(StartError::Failed(why)) => panic!("{why}"),
+            }
+        }
+        panic!("{STARTS} starts, each time a port was taken:\n{last}");
+    }
+
+    async fn try_start(installation: Installation, settings: &[&str]) -> Result<Node, StartError> {
+        let home = Home::create(installation, settings);
+        // First of all: from here on nothing is left behind.
+        let watchdog = Watchdog::guard(home.directory());
+        let epmd = Process::start("epmd", home.epmd(), home.directory());
+        let node = Node {
+            broker: Mutex::new(None),
+            epmd,
+            watchdog,
+            home,
+        };
+        node.launch().await?;
+        Ok(node)
+    }
+
+    /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`, virtual host `/`.
+    pub fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@{}", self.address())
+    }
+
+    /// The AMQP port; the same over restarts.
+    pub fn port(&self) -> u16 {
+        self.home.amqp_port()
+    }
+
+    /// The AMQP address, for a proxy in front of the node.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+    }
+
+    /// The process id of the broker (the Erlang machine itself), or `None` while it is stopped.
+    pub fn pid(&self) -> Option<u32> {
+        self.broker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(Process::pid)
+    }
+
+    /// Stops the node in an orderly way: clients are told, data is flushed. Nothing happens if it is stopped.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within a minute.
+    pub async fn stop(&self) {
+        let Some(mut broker) = self.take() else { return };
+        broker.signal(Signal::Resume);
+        broker.signal(Signal::Stop);
+        let end = Instant::now() + STOP_DEADLINE;
+        while !broker.has_ended() {
+            assert!(
+                Instant::now() < end,
+                "the node does not stop:\n{}",
+                self.home.log_tail()
+            );
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Kills the node (SIGKILL), and returns once it is gone. Nothing happens if it is stopped.
+    ///
+    /// Waits until the node knows its quorum queues by heart: killed within half a second of a queue's declaration,
+    /// RabbitMQ 3.10 comes back with that queue empty, confirmed messages lost. No client can help that, so no suite
+    /// should stumble over it; see [`kill_at_once`](Node::kill_at_once).
+    pub async fn kill(&self) {
+        let end = Instant::now() + REGISTERED_DEADLINE;
+        while !self.home.has_registered_queues() && Instant::now() < end {
+            sleep(LOOK_AGAIN).await;
+        }
+        self.kill_at_once();
+    }
+
+    /// [`kill`](Node::kill) without a look at what the node may forget.
+    pub fn kill_at_once(&self) {
+        if let Some(broker) = self.take() {
+            broker.kill();
+        }
+    }
+
+    /// Starts the node again after [`stop`](Node::stop) or [`kill`](Node::kill), on its port, with its data, and waits
+    /// until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it is running, or does not come up.
+    pub async fn start_again(&self) {
+        assert!(self.pid().is_none(), "the node is running");
+        if let Err(StartError::PortTaken(why) | StartError::Failed(why)) = self.launch().await {
+            panic!("{why}");
+        }
+    }
+
+    /// An orderly stop and a start.
+    ///
+    /// # Panics
+    ///
+    /// As [`stop`](Node::stop) and [`start_again`](Node::start_again).
+    pub async fn restart(&self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Freezes the node: connections stay open, nothing is read, nothing answered.
+    ///
+    /// # Panics
+    ///
+    /// If the node is stopped.
+    pub fn pause(&self) {
+        self.signal(Signal::Pause);
+    }
+
+    /// Lets a frozen node go on.
+    ///
+    /// # Panics
+    ///
+    /// If the node is stopped.
+    pub fn resume(&self) {
+        self.signal(Signal::Resume);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        broker.as_ref().expect("the node is stopped").signal(signal);
+    }
+
+    fn take(&self) -> Option<Process> {
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Starts the broker's process and waits for its first answer.
+    async fn launch(&self) -> Result<(), StartError> {
+        let process = Process::start("broker", self.home.broker(), self.home.directory());
+        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        let end = Instant::now() + START_DEADLINE;
+        while !probe::answers(self.address()).await {
+            if self
+                .broker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_mut()
+                .is_none_or(Process::has_ended)
+            {
+                return Err(self.start_error("the node ended while it was starting"));
+            }
+            if Instant::now() > end {
+                return Err(self.start_error("the node does not answer"));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    fn start_error(&self, what: &str) -> StartError {
+        let log = self.home.log_tail();
+        let why = format!(
+            "{what}; its directory was {}, the end of its log:\n{log}",
+            self.home.directory().display()
+        );
+        match log.contains("eaddrinuse") || log.contains("already_in_use") || log.contains("Address already in use") {
+            true => StartError::PortTaken(why),
+            false => StartError::Failed(why),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // One way out for every end of a node: the watchdog kills by its pid files. Only then are the pids released.
+        self.watchdog.release();
+        self.epmd.reap();
+        if let Some(mut broker) = self.take() {
+            broker.reap();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("url", &self.amqp_url())
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! The test kit keeps its own promises: what a suite builds on it is only as good as this.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "kit/node.rs"]
+mod node;
