@@ -86,12 +86,14 @@ impl Backoff {
     /// If the text is not a whole number with a unit of `ms`, `s`, `m`, `h` or `d`; in a `const` that is a compile
     /// error. The same holds for the other constructors that take a text.
     #[must_use]
+    #[track_caller]
     pub const fn fixed(wait: &str) -> Self {
         Self(Curve::Fixed(parse_duration(wait)))
     }
 
     /// `step`, twice `step`, three times `step` … up to `cap`.
     #[must_use]
+    #[track_caller]
     pub const fn linear(step: &str, cap: &str) -> Self {
         Self(Curve::Linear {
             step: parse_duration(step),
@@ -104,6 +106,7 @@ impl Backoff {
     ///
     /// [aws]: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     #[must_use]
+    #[track_caller]
     pub const fn exponential(first: &str, cap: &str) -> Self {
         Self(Curve::Exponential {
             first: parse_duration(first),
@@ -150,12 +153,13 @@ impl Backoff {
 }
 
 /// Reads `"250ms"`, `"30s"`, `"10m"`, `"12h"` or `"7d"`.
+#[track_caller]
 const fn parse_duration(text: &str) -> Duration {
     let bytes = text.as_bytes();
     let mut value: u64 = 0;
     let mut at = 0;
     while at < bytes.len() && bytes[at].is_ascii_digit() {
-        // A year in milliseconds has eleven digits; fifteen cannot overflow a u64 even when multiplied to days.
+        // A year in milliseconds has eleven digits, and eleven digits of days in milliseconds still fit a u64.
         assert!(at < 11, "the duration is too long");
         value = value * 10 + (bytes[at] - b'0') as u64;
         at += 1;

@@ -69,6 +69,7 @@ impl Queue {
     ///
     /// For a name that is known only at run time use [`Queue::named`].
     #[must_use]
+    #[track_caller]
     pub const fn new(name: &'static str) -> Self {
         match check_queue(name) {
             Ok(()) => Self::with_defaults(Cow::Borrowed(name)),

@@ -1,0 +1,28 @@
+use leveret::Job;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = 0, timeout = "0s")]
+struct Zero;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = "8", backoff = "10s", timeout = 30)]
+struct WrongLiterals;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = -1, timeout = "30 s")]
+struct Negative;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = 4294967296, timeout = "1h30m")]
+struct TooMany;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = 3u8, timeout = "30")]
+struct WrongSuffix;
+
+#[derive(Serialize, Deserialize, Job)]
+#[job(queue = "mail", max_attempts = 1.5, crate = "leveret", timeout = std::time::Duration::ZERO)]
+struct NotWhole;
+
+fn main() {}
