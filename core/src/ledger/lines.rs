@@ -9,9 +9,9 @@ use crate::broker::{Declaration, Destination};
 /// Above this many lines, idle ones are forgotten (and declared again at their next use).
 const MAX_IDLE_LINES: usize = 4_096;
 
-/// A queue's share of the window is at most this many times what is free. This is the dynamic threshold that switches
-/// share their buffers by (Choudhury and Hahne, 1998): one busy destination gets 2/3 of the window, and however many
-/// destinations stop answering, room is left for one more.
+/// A destination's share of the window is at most this many times what is free. This is the dynamic threshold that switches
+/// share their buffers by (Choudhury and Hahne, 1998): one busy destination gets 2/3 of the window, and the first that stops
+/// answering leaves a third to the others.
 const SHARE_OF_FREE: usize = 2;
 
 /// The publishes for one destination, oldest first.
@@ -22,8 +22,10 @@ pub(super) struct Line {
     pub(super) waiting: VecDeque<u64>,
     /// Sent and still awaited.
     pub(super) in_flight: usize,
-    /// Sent and given up by their callers, but not yet answered by the broker: they still take room in the window.
+    /// Sent and given up by their callers, but not yet answered by the broker.
     pub(super) abandoned: usize,
+    /// Something was given up, and nothing was answered since: only one at a time is sent, to find out.
+    pub(super) silent: bool,
     pub(super) gate: Gate,
 }
 
@@ -74,6 +76,7 @@ impl Lines {
             waiting: VecDeque::new(),
             in_flight: 0,
             abandoned: 0,
+            silent: false,
             gate: Gate::Open,
         };
         self.lines[at] = Some(line);
@@ -157,10 +160,12 @@ impl Lines {
         self.heads.iter().copied()
     }
 
-    /// Whether a line may put one more on the wire, given how much of the window is free.
+    /// Whether a line may put one more on the wire, given how much of the window is free. One is always allowed: however
+    /// many destinations are silent, none of them keeps another from sending at all.
     pub(super) fn may_send(&self, at: usize, free: usize) -> bool {
         let line = self.line(at);
-        line.gate == Gate::Open && free > 0 && line.in_flight + line.abandoned < (SHARE_OF_FREE * free).max(1)
+        let has_share = line.in_flight == 0 || (!line.silent && line.in_flight < SHARE_OF_FREE * free);
+        line.gate == Gate::Open && has_share
     }
 
     /// A line whose declarations are due. It is marked as being declared.
@@ -180,6 +185,7 @@ impl Lines {
             let Some(line) = &mut self.lines[at] else { continue };
             line.in_flight = 0;
             line.abandoned = 0;
+            line.silent = false;
             if line.gate == Gate::Declaring {
                 self.set_gate(at, Gate::Undeclared);
             }

@@ -124,13 +124,7 @@ impl<W> Ledger<W> {
     }
 
     fn oldest_sendable(&self) -> Option<(u64, usize)> {
-        let free = self
-            .settings
-            .window
-            .saturating_sub(self.wire.in_flight.len() + self.wire.abandoned.len());
-        if free == 0 {
-            return None;
-        }
+        let free = self.settings.window.saturating_sub(self.wire.in_flight.len());
         self.lines
             .heads()
             .find(|(seq, line)| self.lines.may_send(*line, free) && self.id_is_free(*seq))
@@ -310,10 +304,10 @@ impl<W> Ledger<W> {
         self.entries.is_empty()
     }
 
-    /// How many publishes are on the wire, given up or not.
+    /// How many publishes are on the wire and still awaited.
     #[cfg(test)]
-    pub(crate) fn on_the_wire(&self) -> usize {
-        self.wire.in_flight.len() + self.wire.abandoned.len()
+    pub(crate) fn in_flight(&self) -> usize {
+        self.wire.in_flight.len()
     }
 
     /// A caller stops waiting. What is on the wire stays there as abandoned: its answer must still be told from others.
@@ -322,7 +316,9 @@ impl<W> Ledger<W> {
         let (line, in_flight, id) = (entry.line, entry.history.in_flight, entry.id.as_str().to_owned());
         self.resolve(seq, |history| Err(history.given_up()), resolved);
         if in_flight {
-            self.lines.line_mut(line).abandoned += 1;
+            let line_of_it = self.lines.line_mut(line);
+            line_of_it.abandoned += 1;
+            line_of_it.silent = true;
             self.wire.ids.insert(id.clone());
             self.wire.abandoned.insert(seq, (line, id));
         }
@@ -353,7 +349,9 @@ impl<W> Ledger<W> {
     fn off_the_wire(&mut self, seq: u64) {
         if let Some((line, id)) = self.wire.abandoned.remove(&seq) {
             self.wire.ids.remove(&id);
-            self.lines.line_mut(line).abandoned -= 1;
+            let line = self.lines.line_mut(line);
+            line.abandoned -= 1;
+            line.silent = false;
             return;
         }
         if !self.wire.in_flight.remove(&seq) {
@@ -362,7 +360,9 @@ impl<W> Ledger<W> {
         if let Some(entry) = self.entries.get_mut(&seq) {
             entry.history.in_flight = false;
             self.wire.ids.remove(entry.id.as_str());
-            self.lines.line_mut(entry.line).in_flight -= 1;
+            let line = self.lines.line_mut(entry.line);
+            line.in_flight -= 1;
+            line.silent = false;
         }
     }
 }
