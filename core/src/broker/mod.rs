@@ -155,6 +155,7 @@ pub trait Consumer: Send + Debug {
 
 /// What comes from a consumer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are deliveries")]
 #[non_exhaustive]
 pub enum ConsumerEvent {
     /// A message.

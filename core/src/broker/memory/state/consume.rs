@@ -1,0 +1,174 @@
+//! Deliveries: who gets the next message, and how a delivery ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::death::Reason;
+use super::queue::Entry;
+use super::{ConsumerId, Effect, Name, State, refusal};
+use crate::broker::{BrokerError, Delivery, Lease, Settlement};
+
+/// One settlement on its way to the broker: the tag of the delivery and what becomes of it.
+pub(crate) type Settled = (u64, Settlement);
+
+/// One consumer of a queue.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    queue: Name,
+    prefetch: usize,
+    held: BTreeMap<u64, Entry>,
+    last_tag: u64,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It waits in its queue's line.
+    InLine,
+    /// It holds as many deliveries as its prefetch allows.
+    Busy,
+    /// It gets no more deliveries; those it has can be settled.
+    Cancelled,
+}
+
+impl State {
+    /// Starts a consumer. `consumer` is an id that was never used before.
+    pub(crate) fn subscribe(&mut self, consumer: ConsumerId, queue: &str, prefetch: u16) -> Result<(), BrokerError> {
+        let name = self.queues.get_key_value(queue).map(|(name, _)| Arc::clone(name));
+        let name = name.ok_or_else(|| refusal::no_queue(queue))?;
+        let state = self.queues.get_mut(&name).ok_or_else(|| refusal::no_queue(queue))?;
+        state.line.consumers.insert(consumer);
+        state.line.join(consumer);
+        let subscription = Subscription {
+            queue: Arc::clone(&name),
+            prefetch: usize::from(prefetch.max(1)),
+            held: BTreeMap::new(),
+            last_tag: 0,
+            standing: Standing::InLine,
+        };
+        self.consumers.insert(consumer, subscription);
+        self.serve(&name);
+        Ok(())
+    }
+
+    /// Hands the ready messages of a queue to its consumers, one each in turn.
+    pub(super) fn serve(&mut self, queue: &str) {
+        let Some(state) = self.queues.get_mut(queue) else {
+            return;
+        };
+        while state.ready() > 0
+            && let Some(id) = state.line.next()
+        {
+            let Some(consumer) = self.consumers.get_mut(&id) else {
+                continue;
+            };
+            let Some(entry) = state.pop() else { break };
+            state.unacked += 1;
+            consumer.last_tag += 1;
+            let delivery = Delivery {
+                message: state.message_of(&entry),
+                redelivered: entry.is_redelivered(),
+                lease: Lease::new(id, consumer.last_tag),
+            };
+            self.effects.push(Effect::Deliver(id, delivery));
+            consumer.held.insert(consumer.last_tag, entry);
+            if consumer.held.len() < consumer.prefetch {
+                state.line.join(id);
+            } else {
+                consumer.standing = Standing::Busy;
+            }
+        }
+    }
+
+    /// Settles one delivery; an unknown one (its queue was deleted) is ignored.
+    pub(crate) fn settle(&mut self, consumer: ConsumerId, (tag, settlement): Settled) {
+        let Some(subscription) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
+        let Some(entry) = subscription.held.remove(&tag) else {
+            return;
+        };
+        let queue = Arc::clone(&subscription.queue);
+        let has_room = subscription.standing == Standing::Busy;
+        if has_room {
+            subscription.standing = Standing::InLine;
+        }
+        let Some(state) = self.queues.get_mut(&queue) else {
+            return;
+        };
+        state.unacked -= 1;
+        if has_room {
+            state.line.join(consumer);
+        }
+        match settlement {
+            Settlement::Ack => {}
+            Settlement::Requeue => self.give_back(&queue, entry, true),
+            Settlement::DeadLetter => self.dead_letter(&queue, &entry, Reason::Rejected),
+        }
+        self.serve(&queue);
+    }
+
+    fn give_back(&mut self, queue: &Name, entry: Entry, returned: bool) {
+        let Some(state) = self.queues.get_mut(queue) else {
+            return;
+        };
+        if let Err(worn_out) = state.give_back(entry, returned) {
+            self.dead_letter(queue, &worn_out, Reason::DeliveryLimit);
+        }
+    }
+
+    /// Stops deliveries to a consumer; what it holds can still be settled.
+    pub(crate) fn unsubscribe(&mut self, consumer: ConsumerId) {
+        let Some(subscription) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
+        subscription.standing = Standing::Cancelled;
+        if let Some(state) = self.queues.get_mut(&subscription.queue) {
+            state.line.consumers.remove(&consumer);
+        }
+    }
+
+    /// Forgets a consumer whose channel has closed; what it held goes back to the queue.
+    pub(crate) fn release(&mut self, consumer: ConsumerId) {
+        self.unsubscribe(consumer);
+        let Some(Subscription { queue, held, .. }) = self.consumers.remove(&consumer) else {
+            return;
+        };
+        if let Some(state) = self.queues.get_mut(&queue) {
+            state.unacked -= held.len();
+        }
+        for entry in held.into_values() {
+            self.give_back(&queue, entry, false);
+        }
+        self.serve(&queue);
+    }
+
+    /// Cancels all consumers of a queue from the broker's side.
+    pub(crate) fn cancel_consumers(&mut self, queue: &str) {
+        let Some(state) = self.queues.get(queue) else { return };
+        for consumer in state.line.consumers.clone() {
+            self.unsubscribe(consumer);
+            self.effects.push(Effect::Cancel(consumer));
+        }
+    }
+
+    /// The consumers that hold deliveries of a queue or wait for some.
+    pub(crate) fn consumers_of(&self, queue: &str) -> Vec<ConsumerId> {
+        let of_queue = |(_, subscription): &(&ConsumerId, &Subscription)| &*subscription.queue == queue;
+        self.consumers.iter().filter(of_queue).map(|(id, _)| *id).collect()
+    }
+
+    /// Deletes a queue with all it holds; its consumers are cancelled and what they hold is worth nothing any more.
+    pub(crate) fn delete_queue(&mut self, queue: &str) -> bool {
+        self.cancel_consumers(queue);
+        for consumer in self.consumers_of(queue) {
+            if let Some(subscription) = self.consumers.get_mut(&consumer) {
+                subscription.held.clear();
+            }
+        }
+        for exchange in self.exchanges.values_mut() {
+            exchange.unbind_queue(queue);
+        }
+        self.queues.remove(queue).is_some()
+    }
+}
