@@ -1,0 +1,180 @@
+//! One attempt: a handler under its time limit, its panic caught.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::context::{Attempt, Context};
+use crate::handler::Run;
+use crate::outcome::Outcome;
+use crate::verdict::Ended;
+
+/// Runs the handler to its end, or to its limit. A handler that is dropped at its limit stops at its next `await`.
+pub(crate) async fn run(handler: Arc<Run>, attempt: Arc<Attempt>) -> Ended {
+    let limit = attempt.limits.timeout;
+    // The call itself is inside, and so is the drop at the limit: both run the application's code, both may panic.
+    let guarded =
+        AssertUnwindSafe(async { timeout(limit, handler(Context::new(attempt.clone()))).await }).catch_unwind();
+    match guarded.await {
+        Ok(Ok(Ended::Returned(Outcome::Failed(_)))) if attempt.switch.was_seen() => Ended::Interrupted,
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) => Ended::TimedOut(limit),
+        Err(payload) => Ended::Panicked(message(&*payload)),
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "the panic carried no text".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cancellation::Cause;
+    use crate::error::JobError;
+    use crate::extract::State;
+    use crate::fixtures::{self, Greet, Part};
+    use crate::handler::{Handler, IntoHandler};
+    use crate::states::States;
+
+    fn erased<M>(handler: impl IntoHandler<M>) -> Arc<Run> {
+        Arc::from(handler.into_handler().run)
+    }
+
+    async fn end_of<M>(handler: impl IntoHandler<M>) -> Ended {
+        run(
+            erased(handler),
+            fixtures::attempt(Greet { number: 7 }, States::default()),
+        )
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_handler_gets_its_job_and_its_extractors() {
+        async fn greet(job: Greet, State(prefix): State<String>, context: Context) -> Result<(), String> {
+            Err(format!(
+                "{prefix} {} {} {}",
+                job.number,
+                context.job_name(),
+                context.attempt()
+            ))
+        }
+        let mut states = States::default();
+        states.put("user".to_owned());
+
+        let ended = run(erased(greet), fixtures::attempt(Greet { number: 7 }, states)).await;
+
+        let Ended::Returned(Outcome::Failed(error)) = ended else {
+            panic!("the handler failed, not {ended:?}")
+        };
+        assert_eq!(error.to_string(), "user 7 greet 1");
+    }
+
+    #[tokio::test]
+    async fn every_form_of_handler_runs() {
+        struct Greeter;
+        #[async_trait::async_trait]
+        impl Handler<Greet> for Greeter {
+            type Output = Result<Outcome, JobError>;
+            async fn run(&self, job: Greet, _: Context) -> Self::Output {
+                Ok(Outcome::Cancel(job.number.to_string()))
+            }
+        }
+        async fn bare(_: Greet) {}
+        let with_eight = async |_: Greet,
+                                _: Context,
+                                _: Context,
+                                _: Context,
+                                _: Context,
+                                _: Context,
+                                _: Context,
+                                _: Context,
+                                _: Context| {};
+
+        assert!(matches!(end_of(Greeter).await, Ended::Returned(Outcome::Cancel(text)) if text == "7"));
+        assert!(matches!(end_of(bare).await, Ended::Returned(Outcome::Done)));
+        assert!(matches!(end_of(with_eight).await, Ended::Returned(Outcome::Done)));
+    }
+
+    #[tokio::test]
+    async fn a_missing_value_fails_the_attempt_and_names_the_type() {
+        async fn greet(_: Greet, _: State<u8>) {}
+        let Ended::Returned(Outcome::Failed(error)) = end_of(greet).await else {
+            panic!("it failed")
+        };
+        assert!(error.to_string().contains("`u8`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_another_shape_is_undecodable_and_is_not_quoted() {
+        async fn greet(_: Greet) {}
+        let mut attempt = fixtures::attempt(Part { number: 4711 }, States::default());
+        Arc::get_mut(&mut attempt).expect("the only one").message.body = "{\"secret\": 4711}".into();
+
+        let Ended::Undecodable(why) = run(erased(greet), attempt).await else {
+            panic!("it is no greeting")
+        };
+
+        assert!(why.contains("`greet`") && !why.contains("4711"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_it_happens() {
+        struct Explosive;
+        impl Drop for Explosive {
+            fn drop(&mut self) {
+                panic!("in the drop")
+            }
+        }
+        async fn in_the_handler(job: Greet) {
+            panic!("number {}", job.number)
+        }
+        async fn in_the_drop(_: Greet) {
+            let _explosive = Explosive;
+            std::future::pending().await
+        }
+        let at_the_call = |_: Greet| -> std::future::Ready<()> { panic!("at the call") };
+
+        assert!(matches!(end_of(in_the_handler).await, Ended::Panicked(text) if text == "number 7"));
+        assert!(matches!(end_of(at_the_call).await, Ended::Panicked(text) if text == "at the call"));
+        tokio::time::pause();
+        assert!(matches!(end_of(in_the_drop).await, Ended::Panicked(text) if text == "in the drop"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_is_dropped_at_its_limit() {
+        async fn endless(_: Greet) {
+            std::future::pending().await
+        }
+        assert!(matches!(end_of(endless).await, Ended::TimedOut(limit) if limit == Duration::from_secs(30)));
+    }
+
+    #[tokio::test]
+    async fn an_error_after_a_seen_cancellation_is_an_interruption() {
+        async fn polite(_: Greet, context: Context) -> Result<(), String> {
+            Err(format!("{:?}", context.cancelled().await))
+        }
+        async fn blind(_: Greet) -> Result<(), String> {
+            Err("own fault".to_owned())
+        }
+        for (handler, interrupted) in [(erased(polite), true), (erased(blind), false)] {
+            let attempt = fixtures::attempt(Greet { number: 7 }, States::default());
+            attempt.switch.fire(Cause::Shutdown);
+
+            let ended = run(handler, attempt).await;
+
+            assert_eq!(matches!(ended, Ended::Interrupted), interrupted, "{ended:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! How a worker is put together: [`WorkerBuilder`].
+
+use std::time::Duration;
+
+use leveret::{Job, Queue};
+
+use crate::config::QueueSetting;
+use crate::handler::{ByType, Handler, IntoHandler};
+use crate::plan::Draft;
+
+/// Puts a worker together. Nothing is checked before [`WorkerBuilder::build`], which reports everything at once.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct WorkerBuilder {
+    draft: Draft,
+}
+
+impl WorkerBuilder {
+    /// Names the worker, for the operator of the broker and in the record of failures. `leveret` by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.draft.settings.name = name.into();
+        self
+    }
+
+    /// Gives the handlers a value, which they take as [`State<T>`](crate::State). One value per type.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        if !self.draft.states.put(value) {
+            self.draft.problems.push(format!(
+                "the worker is given two states of type `{}`: wrap one of them in a type of its own",
+                std::any::type_name::<T>()
+            ));
+        }
+        self
+    }
+
+    /// Registers an async function, or a type with one [`Handler`] implementation. Queue, name, retry policy and
+    /// timeout come from the job type.
+    pub fn register<M>(mut self, handler: impl IntoHandler<M>) -> Self {
+        self.draft.registrations.push(handler.into_handler());
+        self
+    }
+
+    /// Registers a type that implements [`Handler`] for several jobs, for one of them.
+    pub fn register_for<J: Job>(mut self, handler: impl Handler<J>) -> Self {
+        self.draft
+            .registrations
+            .push(IntoHandler::<ByType<J>>::into_handler(handler));
+        self
+    }
+
+    /// Consumes the jobs of type `J` from `queue` instead of their type's queue: a tenant's queue, a staging prefix.
+    /// It counts for handlers registered before it as well as after. Producers need the same route.
+    pub fn route<J: Job>(mut self, queue: Queue) -> Self {
+        self.draft.routes.push((J::NAME, queue));
+        self
+    }
+
+    /// How many jobs of `queue` run at once, 1 to 2,000. 10 by default. Handlers mostly wait for others (a database, an API), so
+    /// the right number is how many such waits those others can take, not the number of cores.
+    pub fn concurrency(mut self, queue: &Queue, jobs: usize) -> Self {
+        self.draft.queues.push(QueueSetting {
+            queue: queue.clone(),
+            concurrency: Some(jobs),
+            prefetch: None,
+        });
+        self
+    }
+
+    /// How many jobs of `queue` the broker hands out before the first of them is settled; from its concurrency to
+    /// 2,000. By default twice the concurrency, or as many as the concurrency where a job may run for over five
+    /// minutes. More helps jobs of well below a millisecond; each fetched job is one that a crash delays.
+    pub fn prefetch(mut self, queue: &Queue, jobs: u16) -> Self {
+        self.draft.queues.push(QueueSetting {
+            queue: queue.clone(),
+            concurrency: None,
+            prefetch: Some(jobs),
+        });
+        self
+    }
+
+    /// How long running jobs may go on once a shutdown has begun; what still runs then is aborted and delivered again
+    /// elsewhere. 25 seconds by default, five below what Kubernetes grants.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.draft.settings.shutdown_grace = grace;
+        self
+    }
+
+    /// How long an attempt may run whose job type sets no timeout. 25 minutes by default.
+    pub fn job_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.settings.job_timeout = timeout;
+        self
+    }
+
+    /// What the broker allows between the delivery of a job and its ack (RabbitMQ's `consumer_timeout`; it cannot be
+    /// read over AMQP). 30 minutes by default, as in RabbitMQ. All timeouts must stay a little below it.
+    pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.settings.consumer_timeout = timeout;
+        self
+    }
+}

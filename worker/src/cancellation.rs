@@ -1,0 +1,93 @@
+//! How a running handler learns that it should stop: one cause, readable and awaitable.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+/// Why a handler is asked to stop. Neither is a failure of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The worker shuts down. The handler has the rest of the worker's grace to finish or to give up.
+    Shutdown,
+    /// The broker no longer counts this worker as the one that has the job, because the connection or channel was lost:
+    /// it will deliver the job again, here or to another worker. A handler that finishes nevertheless spares this worker
+    /// a second run.
+    LeaseLost,
+}
+
+/// The switch behind [`Context::cancelled`](crate::Context::cancelled). It lives inside the context's one allocation, which is why
+/// it is no `watch` channel: nearly every job ends without anyone having looked at it.
+#[derive(Debug, Default)]
+pub(crate) struct Switch {
+    /// 0, or the cause. Written by the dispatcher, read by the handler.
+    cause: AtomicU8,
+    /// Whether the handler has looked and found a cause. Written by the handler, read when it has ended.
+    seen: AtomicBool,
+    waiters: Notify,
+}
+
+impl Switch {
+    /// Asks the handler to stop. A later cause takes the place of an earlier one.
+    pub(crate) fn fire(&self, cause: Cause) {
+        let code = match cause {
+            Cause::Shutdown => 1,
+            Cause::LeaseLost => 2,
+        };
+        self.cause.store(code, Ordering::SeqCst);
+        self.waiters.notify_waiters();
+    }
+
+    /// The cause, if there is one; the handler is taken to know it from now on.
+    pub(crate) fn look(&self) -> Option<Cause> {
+        let cause = match self.cause.load(Ordering::SeqCst) {
+            0 => return None,
+            1 => Cause::Shutdown,
+            _ => Cause::LeaseLost,
+        };
+        self.seen.store(true, Ordering::SeqCst);
+        Some(cause)
+    }
+
+    /// Whether the handler knows that it was asked to stop.
+    pub(crate) fn was_seen(&self) -> bool {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a cause.
+    pub(crate) async fn fired(&self) -> Cause {
+        loop {
+            let notified = self.waiters.notified();
+            let mut notified = std::pin::pin!(notified);
+            // Enlisted before looking, or a cause that falls in between would wake nobody.
+            notified.as_mut().enable();
+            if let Some(cause) = self.look() {
+                return cause;
+            }
+            notified.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiter_wakes_with_the_cause_and_late_waiters_find_it() {
+        let switch = std::sync::Arc::new(Switch::default());
+        let waiter = tokio::spawn({
+            let switch = switch.clone();
+            async move { switch.fired().await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!((switch.look(), switch.was_seen()), (None, false));
+
+        switch.fire(Cause::Shutdown);
+
+        assert_eq!(waiter.await.expect("the waiter ends"), Cause::Shutdown);
+        assert!(switch.was_seen());
+        switch.fire(Cause::LeaseLost);
+        assert_eq!(switch.fired().await, Cause::LeaseLost);
+    }
+}

@@ -1,0 +1,165 @@
+//! What a handler can ask about its attempt: [`Context`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leveret::envelope::Incoming;
+use leveret::{HeaderValue, JobId, Message};
+
+use crate::cancellation::{Cause, Switch};
+use crate::states::States;
+
+/// The attempt that a handler runs: which job, which try, and whether to stop. Cheap to clone; take it as an argument after the job.
+#[derive(Clone)]
+pub struct Context(Arc<Attempt>);
+
+/// One attempt: the message with what was read from it, and the limits that hold for it. The dispatcher keeps it until the job is
+/// settled, because the successor of a message is made from the message.
+pub(crate) struct Attempt {
+    pub(crate) message: Message,
+    pub(crate) incoming: Incoming,
+    pub(crate) redelivered: bool,
+    pub(crate) limits: Limits,
+    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) switch: Switch,
+}
+
+/// What holds for one attempt, overrides of the message included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) max_attempts: u32,
+    pub(crate) timeout: Duration,
+}
+
+/// What all attempts of one queue share.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) queue: String,
+    pub(crate) worker: String,
+    pub(crate) states: Arc<States>,
+}
+
+impl Context {
+    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
+        Self(attempt)
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.0.message.body
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.0.surroundings.states
+    }
+
+    /// The job's id: the same through all its attempts, so it is what to deduplicate by.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.0.incoming.id
+    }
+
+    /// The name under which the job travelled: its type's name or one of its aliases.
+    #[must_use]
+    pub fn job_name(&self) -> &str {
+        self.0.incoming.name.as_deref().unwrap_or_default()
+    }
+
+    /// The queue that the job came from.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.0.surroundings.queue
+    }
+
+    /// The name of the worker that runs it.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.0.surroundings.worker
+    }
+
+    /// Which run of the job this is; the first is 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.incoming.attempt
+    }
+
+    /// How many runs the job gets in all: its type's number, or the one set when it was enqueued.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.0.limits.max_attempts
+    }
+
+    /// Whether a failure of this run makes a dead letter.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt() >= self.max_attempts()
+    }
+
+    /// How long this attempt may run.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.0.limits.timeout
+    }
+
+    /// Whether the broker has delivered this message before: an earlier run may have begun and not ended.
+    #[must_use]
+    pub fn is_redelivered(&self) -> bool {
+        self.0.redelivered
+    }
+
+    /// The id that links this job to others, as set by whoever enqueued it.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.0.message.properties.correlation_id.as_deref()
+    }
+
+    /// A header of the message.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.0.message.properties.headers.get(name)
+    }
+
+    /// When the job was made, to the second, where its producer said so.
+    #[must_use]
+    pub fn enqueued_at(&self) -> Option<SystemTime> {
+        let seconds = self.0.message.properties.timestamp?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
+    /// Why this handler should stop, if it should. After a cause was seen here or through [`Context::cancelled`], an
+    /// `Err` of this handler is an interruption and spends no attempt.
+    #[must_use]
+    pub fn cancellation(&self) -> Option<Cause> {
+        self.0.switch.look()
+    }
+
+    /// Waits until this handler should stop; for long jobs, to race against the work. Nothing stops by itself: a
+    /// handler that ignores it runs on.
+    ///
+    /// ```
+    /// # use leveret_worker::Context;
+    /// # async fn next_page() -> Result<bool, std::io::Error> { Ok(false) }
+    /// async fn crawl(context: &Context) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ///     loop {
+    ///         tokio::select! {
+    ///             cause = context.cancelled() => return Err(format!("stopped: {cause:?}").into()),
+    ///             more = next_page() => if !more? { return Ok(()) },
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn cancelled(&self) -> Cause {
+        self.0.switch.fired().await
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("id", self.id())
+            .field("job_name", &self.job_name())
+            .field("queue", &self.queue())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! What names one message of one job: [`Key`].
+
+use leveret::envelope::Incoming;
+
+/// One message: its job's id and which republish it is. Only messages that Leveret published have one: a foreign
+/// producer may use an id for many messages, and then one must never be taken for another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    id: String,
+    hop: u32,
+}
+
+impl Key {
+    /// The key of a message, if it has one.
+    pub(crate) fn of(incoming: &Incoming) -> Option<Self> {
+        let hop = incoming.hop?;
+        incoming.id.is_stable().then(|| Self {
+            id: incoming.id.as_str().to_owned(),
+            hop,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret::{HeaderValue, Message};
+
+    use super::*;
+
+    fn message(id: Option<&str>, hop: Option<i64>) -> Incoming {
+        let mut message = Message::default();
+        message.properties.message_id = id.map(str::to_owned);
+        if let Some(hop) = hop {
+            message.properties.headers.insert(leveret::envelope::headers::HOP.to_owned(), HeaderValue::Int(hop));
+        }
+        Incoming::read(&message).expect("valid headers")
+    }
+
+    #[test]
+    fn only_messages_with_an_id_and_our_hop_have_a_key() {
+        for (id, hop, has_one) in [
+            (Some("a"), Some(0), true),
+            (Some("a"), None, false),
+            (None, Some(0), false),
+            (None, None, false),
+        ] {
+            assert_eq!(Key::of(&message(id, hop)).is_some(), has_one, "{id:?} {hop:?}");
+        }
+    }
+
+    #[test]
+    fn another_hop_is_another_message() {
+        let key = |hop| Key::of(&message(Some("a"), Some(hop)));
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+    }
+}

@@ -1,0 +1,69 @@
+//! Which handler runs which job name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret::RetryPolicy;
+
+use crate::handler::{Registration, Run};
+
+/// The handlers of a worker by job name and alias. Built once, then only read.
+#[derive(Default)]
+pub(crate) struct Registry {
+    by_name: HashMap<&'static str, Arc<Entry>>,
+}
+
+/// One handler with what its job type says of every attempt.
+pub(crate) struct Entry {
+    pub(crate) job: &'static str,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Duration,
+    pub(crate) run: Arc<Run>,
+}
+
+impl Registry {
+    /// Adds a handler; a problem in words for each of its names that is taken.
+    pub(crate) fn add(&mut self, registration: Registration, job_timeout: Duration) -> Vec<String> {
+        let spec = registration.job;
+        let entry = Arc::new(Entry {
+            job: spec.name,
+            retry: spec.retry,
+            timeout: spec.timeout.unwrap_or(job_timeout),
+            run: Arc::from(registration.run),
+        });
+        let mut problems = Vec::new();
+        for name in std::iter::once(&spec.name).chain(spec.aliases) {
+            match self.by_name.get(name) {
+                Some(other) => problems.push(taken(name, other.job, spec.name)),
+                None => drop(self.by_name.insert(name, entry.clone())),
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+fn taken(name: &str, first: &str, second: &str) -> String {
+    if first == second {
+        format!("the job `{first}` has two handlers: register one, or give one of the two job types another `name`")
+    } else {
+        format!("the jobs `{first}` and `{second}` both claim the name `{name}`: change one's `name` or `alias`")
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.by_name.keys().collect();
+        names.sort_unstable();
+        f.debug_set().entries(names).finish()
+    }
+}
