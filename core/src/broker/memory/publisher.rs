@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use super::hub::Hub;
 use super::timer::Timer;
-use crate::broker::{Answer, Destination, Publisher};
+use crate::broker::{Answer, BrokerError, Destination, Publisher};
 use crate::message::Message;
 
 pub(super) struct MemoryPublisher {
@@ -26,9 +26,10 @@ impl MemoryPublisher {
 }
 
 impl Publisher for MemoryPublisher {
-    fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) {
+    fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError> {
         self.hub
             .with(|world| world.publish(self.channel, tag, destination, message));
+        Ok(())
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
