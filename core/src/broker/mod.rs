@@ -22,6 +22,20 @@ pub use topology::{Argument, Arguments, Binding, Declaration, Exchange, Exchange
 
 use crate::message::Message;
 
+/// RabbitMQ by itself, with a thread of its own for its connections. Nothing connects yet.
+///
+/// # Errors
+///
+/// The options name a broker in memory, or the operating system gives no thread.
+#[cfg(feature = "rabbitmq")]
+pub fn rabbit_broker(options: &crate::ConnectOptions) -> Result<Arc<dyn Broker>, BrokerError> {
+    let thread = rabbit::AmqpThread::start().map_err(|cause| {
+        let text = format!("cannot start the thread that AMQP runs on: {cause}");
+        BrokerError::new(BrokerErrorKind::Transport, text)
+    })?;
+    Ok(Arc::new(rabbit::RabbitBroker::new(options, Arc::new(thread))?))
+}
+
 /// Where connections come from.
 #[async_trait]
 pub trait Broker: Send + Sync + Debug {
@@ -94,8 +108,11 @@ impl Destination {
 
 /// A channel in confirm mode. Exactly one task owns it: that alone keeps confirms and publishes paired.
 pub trait Publisher: Send + Debug {
-    /// Hands over one message, persistent and mandatory. Never waits; order is kept. `tag` comes back with its answer.
-    /// An error means that the message cannot be represented in AMQP: nothing was sent, and no answer follows.
+    /// Hands over one message, persistent and mandatory. Never waits; order is kept. `tag` comes back with its answer, and
+    /// whoever waits in [`Publisher::poll_answer`] is woken.
+    ///
+    /// An error means that the message cannot be written in AMQP (a name, key or property of more than 255 bytes): nothing
+    /// was sent, and no answer will come for its tag.
     fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError>;
 
     /// The next answer. `Pending` means that all answers received so far have been given out, which is what pairing returned

@@ -1,1 +1,87 @@
-//! RabbitMQ behind the seam.
+//! RabbitMQ behind the seam. This folder is the only place that names the client library, lapin; its own recovery is never
+//! used, because a session is replaced and not repaired.
+//!
+//! Running order: `thread` (where the client's tasks run) → `dial` (one handshake) → `line` (a connection that lives) →
+//! `session` → `publisher` and `consumer`. `acks`, `convert` and `error` are values in, values out.
+
+mod acks;
+mod consumer;
+mod convert;
+mod dial;
+mod error;
+mod health;
+mod line;
+mod publisher;
+mod quiet;
+mod session;
+mod signal;
+mod thread;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+
+use self::dial::Dialer;
+use self::session::RabbitSession;
+pub(crate) use self::thread::AmqpThread;
+use super::{Broker, BrokerError, BrokerErrorKind, Session};
+use crate::connect::{AmqpEndpoint, ConnectOptions, Endpoint};
+
+/// RabbitMQ: the nodes of one cluster.
+pub(crate) struct RabbitBroker {
+    endpoint: AmqpEndpoint,
+    dialer: Dialer,
+}
+
+impl RabbitBroker {
+    /// A broker whose connections run on `thread`, which lives at least as long as they do.
+    ///
+    /// # Errors
+    ///
+    /// The options do not name a RabbitMQ.
+    pub(crate) fn new(options: &ConnectOptions, thread: Arc<AmqpThread>) -> Result<Self, BrokerError> {
+        let Endpoint::Amqp(endpoint) = options.endpoint() else {
+            let text = format!("{options} is no RabbitMQ; its URL begins with amqp://");
+            return Err(BrokerError::new(BrokerErrorKind::Protocol, text));
+        };
+        let dialer = Dialer {
+            heartbeat: options.heartbeat_seconds(),
+            deadlines: options.deadlines(),
+            thread,
+        };
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            dialer,
+        })
+    }
+}
+
+#[async_trait]
+impl Broker for RabbitBroker {
+    async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        let hosts = self.endpoint.hosts();
+        let first = fastrand::usize(..hosts.len().max(1));
+        let mut last = None;
+        for host in hosts.iter().cycle().skip(first).take(hosts.len()) {
+            match self.dialer.dial(&self.endpoint, host, name).await {
+                Ok(line) => return Ok(Arc::new(RabbitSession::new(line))),
+                // The other nodes of the cluster know the same users.
+                Err(error) if error.is_refusal() => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| BrokerError::new(BrokerErrorKind::Transport, "the broker URL names no host")))
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        Some(self.dialer.thread.handle().clone())
+    }
+}
+
+impl fmt::Debug for RabbitBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RabbitBroker({})", self.endpoint)
+    }
+}

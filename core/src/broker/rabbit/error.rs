@@ -1,0 +1,134 @@
+//! The client's errors in the words of the seam.
+
+use std::future::Future;
+use std::time::Duration;
+
+use lapin::protocol::AMQPError;
+use lapin::types::ShortString;
+use lapin::{ConnectionState, Error, ErrorKind};
+
+use crate::broker::{BrokerError, BrokerErrorKind};
+
+/// An error of an open connection or of one of its channels.
+pub(super) fn open(error: &Error) -> BrokerError {
+    match error.kind() {
+        ErrorKind::ProtocolError(reply) => BrokerError::new(kind_of(reply), reply.get_message().as_str()),
+        ErrorKind::IOError(cause) | ErrorKind::RuntimeShutdownError(cause) => {
+            BrokerError::new(BrokerErrorKind::Transport, format!("the connection was lost: {cause}"))
+        }
+        ErrorKind::MissingHeartbeatError => BrokerError::new(
+            BrokerErrorKind::Transport,
+            "the connection was lost: the broker was silent for two heartbeat intervals",
+        ),
+        ErrorKind::InvalidConnectionState(ConnectionState::Closing | ConnectionState::Closed) => {
+            BrokerError::new(BrokerErrorKind::Closed, "the connection is closed")
+        }
+        ErrorKind::InvalidConnectionState(_) => BrokerError::new(BrokerErrorKind::Transport, "the connection is gone"),
+        ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidChannel(_) => channel_gone(),
+        // None of the others holds more than the client's own fixed words.
+        _ => BrokerError::new(BrokerErrorKind::Protocol, error.to_string()),
+    }
+}
+
+/// The channel is gone and nobody said why.
+pub(super) fn channel_gone() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Transport, "the channel is gone")
+}
+
+/// Whether the error says only that something is gone, and another may know why.
+pub(super) fn is_aftermath(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidChannel(_) | ErrorKind::InvalidConnectionState(_)
+    )
+}
+
+/// An error of the handshake, where 403 means the login and 530 the vhost.
+pub(super) fn handshake(error: &Error) -> BrokerError {
+    match error.kind() {
+        ErrorKind::ProtocolError(reply) if matches!(reply.get_id(), 403 | 530) => {
+            BrokerError::new(BrokerErrorKind::Authentication, reply.get_message().as_str())
+        }
+        _ => open(error),
+    }
+}
+
+fn kind_of(reply: &AMQPError) -> BrokerErrorKind {
+    match reply.get_id() {
+        320 => BrokerErrorKind::Transport,
+        403 => BrokerErrorKind::Permission,
+        404 => BrokerErrorKind::NotFound,
+        405 => BrokerErrorKind::Mismatch,
+        406 if is_about_a_message(reply.get_message().as_str()) => BrokerErrorKind::Protocol,
+        406 => BrokerErrorKind::Mismatch,
+        _ => BrokerErrorKind::Protocol,
+    }
+}
+
+/// RabbitMQ answers 406 both for a declaration that does not fit and for these.
+fn is_about_a_message(text: &str) -> bool {
+    ["delivery tag", "delivery acknowledgement", "message size"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+/// A name as the protocol takes it.
+pub(super) fn short(name: &str) -> Result<ShortString, BrokerError> {
+    ShortString::try_new(name).map_err(|_| {
+        let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {}", name.len());
+        BrokerError::new(BrokerErrorKind::Protocol, text)
+    })
+}
+
+/// Waits for the broker's answer, but not for ever: the client itself has no deadline anywhere.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    doing: &str,
+    rpc: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
+    match tokio::time::timeout(deadline, rpc).await {
+        Ok(answer) => answer.map_err(|error| open(&error)),
+        Err(_) => {
+            let text = format!("{doing}: the broker did not answer within {deadline:?}");
+            Err(BrokerError::new(BrokerErrorKind::Timeout, text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPError, AMQPErrorKind};
+
+    use super::*;
+
+    fn reply(code: u16, text: &str) -> Error {
+        let kind = AMQPErrorKind::from_id(code).expect("a code of the protocol");
+        ErrorKind::ProtocolError(AMQPError::new(kind, text.into())).into()
+    }
+
+    #[test]
+    fn replies_of_the_broker_become_the_kinds_that_decide_something() {
+        for (code, text, expected) in [
+            (320, "CONNECTION_FORCED - broker forced connection closure", BrokerErrorKind::Transport),
+            (403, "ACCESS_REFUSED - access to queue 'a' refused", BrokerErrorKind::Permission),
+            (404, "NOT_FOUND - no queue 'a' in vhost '/'", BrokerErrorKind::NotFound),
+            (405, "RESOURCE_LOCKED - exclusive", BrokerErrorKind::Mismatch),
+            (406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type'", BrokerErrorKind::Mismatch),
+            (406, "PRECONDITION_FAILED - unknown delivery tag 5", BrokerErrorKind::Protocol),
+            (406, "PRECONDITION_FAILED - message size 9 is larger than", BrokerErrorKind::Protocol),
+            (406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out", BrokerErrorKind::Protocol),
+            (540, "NOT_IMPLEMENTED - x", BrokerErrorKind::Protocol),
+        ] {
+            let error = open(&reply(code, text));
+            assert_eq!((error.kind(), error.to_string().as_str()), (expected, text));
+        }
+    }
+
+    #[test]
+    fn at_the_handshake_a_refusal_is_about_who_we_are() {
+        for code in [403, 530] {
+            assert_eq!(handshake(&reply(code, "refused")).kind(), BrokerErrorKind::Authentication);
+        }
+        assert_eq!(handshake(&reply(541, "x")).kind(), BrokerErrorKind::Protocol);
+    }
+}

@@ -1,0 +1,180 @@
+//! A channel in confirm mode.
+//!
+//! What is in flight passes through two places: `sending` until its frames are written, which happens in order, and
+//! `confirming` until the broker's answer is here, which comes in any order. A confirm that comes late simply stays there:
+//! the client would keep a dropped one until the channel ends.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{Channel, Confirmation, PublisherConfirm};
+
+use super::error::{self, short, within};
+use super::line::Line;
+use super::signal::Signal;
+use super::{convert, quiet};
+use crate::broker::{Answer, BrokerError, BrokerErrorKind, Destination, Publisher};
+use crate::message::Message;
+
+const OPTIONS: BasicPublishOptions = BasicPublishOptions {
+    mandatory: true,
+    immediate: false,
+};
+
+type Sending = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
+
+pub(super) struct RabbitPublisher {
+    channel: Arc<Channel>,
+    sending: VecDeque<(u64, Sending)>,
+    confirming: FuturesUnordered<Confirming>,
+    /// Why the channel is gone, once it is.
+    lost: Option<BrokerError>,
+    signal: Arc<Signal>,
+    /// Of `signal`, kept so that registering it again costs nothing.
+    waker: Waker,
+    _line: Arc<Line>,
+}
+
+impl RabbitPublisher {
+    pub(super) async fn open(line: Arc<Line>) -> Result<Self, BrokerError> {
+        let channel = line.open_channel().await?;
+        let selecting = channel.confirm_select(ConfirmSelectOptions::default());
+        within(line.deadlines.rpc, "opening a channel for publishing", selecting).await?;
+        let signal = Arc::new(Signal::default());
+        Ok(Self {
+            channel: Arc::new(channel),
+            sending: VecDeque::new(),
+            confirming: FuturesUnordered::new(),
+            lost: None,
+            waker: signal.waker(),
+            signal,
+            _line: line,
+        })
+    }
+
+    fn lose(&mut self, cause: &lapin::Error) {
+        if self.lost.is_none() || !error::is_aftermath(cause) {
+            self.lost = Some(error::open(cause));
+        }
+    }
+
+    /// Moves what is written from `sending` to `confirming`. `true` if anything was.
+    fn advance(&mut self) -> bool {
+        let mut moved = false;
+        // Frames are written in order: while the first waits, the others need no waker.
+        while let Some((tag, sending)) = self.sending.front_mut() {
+            let tag = *tag;
+            match sending.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
+                Poll::Ready(Err(cause)) => self.lose(&cause),
+            }
+            self.sending.pop_front();
+            moved = true;
+        }
+        moved
+    }
+
+    /// The next answer among the confirms that are here; `None` when there is none left.
+    fn next_confirmed(&mut self) -> Option<Answer> {
+        let cx = &mut Context::from_waker(&self.waker);
+        while let Poll::Ready(Some((tag, outcome))) = self.confirming.poll_next_unpin(cx) {
+            match outcome {
+                Ok(confirmation) => return Some(settled(tag, confirmation)),
+                // Others may have been confirmed before the channel ended: they come first.
+                Err(cause) => {
+                    if self.lost.is_none() || !error::is_aftermath(&cause) {
+                        self.lost = Some(error::open(&cause));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Publisher for RabbitPublisher {
+    fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError> {
+        let (exchange, key) = (short(&destination.exchange)?, short(&destination.routing_key)?);
+        let properties = convert::to_amqp(&message.properties)?;
+        let (channel, body) = (Arc::clone(&self.channel), message.body.clone());
+        let mut sending: Sending =
+            Box::pin(async move { channel.basic_publish(exchange, key, OPTIONS, &body, properties).await });
+        // The first poll takes the delivery tag and queues all frames. It happens here, in the order of the calls, and
+        // never on two threads at once: that alone pairs confirms with publishes.
+        match quiet::call(|| sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+            Poll::Pending => self.sending.push_back((tag, sending)),
+            Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
+            Poll::Ready(Err(cause)) => self.lose(&cause),
+        }
+        self.signal.wake_task();
+        Ok(())
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.signal.register(cx.waker());
+        loop {
+            self.signal.begin();
+            if let Some(answer) = self.next_confirmed() {
+                return Poll::Ready(answer);
+            }
+            // Both must have nothing more to give, and nothing may have come in between.
+            if !self.advance() && self.signal.end() {
+                break;
+            }
+        }
+        match &self.lost {
+            Some(cause) => Poll::Ready(Answer::Lost(cause.clone())),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn settled(tag: u64, confirmation: Confirmation) -> Answer {
+    let acked = match &confirmation {
+        Confirmation::Ack(_) => true,
+        Confirmation::Nack(_) => false,
+        Confirmation::NotRequested => {
+            let text = "the channel is not in confirm mode";
+            return Answer::Lost(BrokerError::new(BrokerErrorKind::Protocol, text));
+        }
+    };
+    let returned = confirmation.take_message().map(|message| {
+        let id = message.properties.message_id().as_ref();
+        // Whatever came back without an id is still not stored.
+        id.map_or_else(String::new, |id| id.as_str().to_owned())
+    });
+    Answer::Settled { tag, acked, returned }
+}
+
+/// A publish whose frames are written.
+struct Confirming {
+    tag: u64,
+    confirm: PublisherConfirm,
+}
+
+impl Future for Confirming {
+    type Output = (u64, lapin::Result<Confirmation>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.confirm).poll(cx));
+        Poll::Ready((self.tag, outcome))
+    }
+}
+
+impl fmt::Debug for RabbitPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitPublisher")
+            .field("channel", &self.channel.id())
+            .field("sending", &self.sending.len())
+            .field("confirming", &self.confirming.len())
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
