@@ -101,6 +101,7 @@ impl Returns {
     }
 
     /// Answers and publishes whose meaning is open.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.outstanding.len() + self.batch.len() + self.open.len()
     }
