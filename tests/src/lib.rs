@@ -3,6 +3,8 @@
 //! # Layout
 //!
 //! - [`node`]: a private RabbitMQ node that can be stopped, killed, frozen and restarted.
+//! - [`proxy`]: a network in front of it that can be cut, stalled and silenced.
+//! - [`loss`]: what became of every job: lost, done, done twice.
 //! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
@@ -13,8 +15,12 @@
 
 pub mod installation;
 pub mod logs;
+pub mod loss;
 pub mod node;
 pub mod ports;
+pub mod proxy;
 pub mod signal;
 
+pub use loss::LossBook;
 pub use node::{Node, shared};
+pub use proxy::Proxy;

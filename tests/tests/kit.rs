@@ -4,3 +4,5 @@
 
 #[path = "kit/node.rs"]
 mod node;
+#[path = "kit/proxy.rs"]
+mod proxy;
