@@ -6,6 +6,7 @@
 //! - [`proxy`]: a network in front of it that can be cut, stalled and silenced.
 //! - [`loss`]: what became of every job: lost, done, done twice.
 //! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
+//! - [`taker`]: what really lies in a queue.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
 //! - [`logs`]: tracing output for a test that fails.
@@ -20,6 +21,7 @@ pub mod node;
 pub mod ports;
 pub mod proxy;
 pub mod signal;
+pub mod taker;
 
 pub use loss::LossBook;
 pub use node::{Node, shared};
