@@ -203,7 +203,7 @@ impl Node {
     ///
     /// If the node is stopped.
     pub fn pause(&self) {
-        self.with_broker(Process::pause);
+        self.signal(Signal::Pause);
     }
 
     /// Lets a frozen node go on.
@@ -212,12 +212,12 @@ impl Node {
     ///
     /// If the node is stopped.
     pub fn resume(&self) {
-        self.with_broker(|broker| broker.signal(Signal::Resume));
+        self.signal(Signal::Resume);
     }
 
-    fn with_broker(&self, act: impl FnOnce(&Process)) {
+    fn signal(&self, signal: Signal) {
         let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
-        act(broker.as_ref().expect("the node is stopped"));
+        broker.as_ref().expect("the node is stopped").signal(signal);
     }
 
     fn take(&self) -> Option<Process> {

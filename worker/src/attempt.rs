@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::verdict::Ended;
 
 /// Runs the handler to its end, or to its limit. A handler that is dropped at its limit stops at its next `await`.
-pub(crate) async fn run(handler: Arc<Run>, attempt: Arc<Attempt>) -> Ended {
+pub(crate) async fn run(handler: &Run, attempt: Arc<Attempt>) -> Ended {
     let limit = attempt.limits.timeout;
     // The call itself is inside, and so is the drop at the limit: both run the application's code, both may panic.
     let guarded =
@@ -22,17 +22,22 @@ pub(crate) async fn run(handler: Arc<Run>, attempt: Arc<Attempt>) -> Ended {
         Ok(Ok(Ended::Returned(Outcome::Failed(_)))) if attempt.switch.was_seen() => Ended::Interrupted,
         Ok(Ok(ended)) => ended,
         Ok(Err(_)) => Ended::TimedOut(limit),
-        Err(payload) => Ended::Panicked(message(&*payload)),
+        Err(payload) => Ended::Panicked(message(payload)),
     }
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "the panic carried no text".to_owned()
+/// The words of a panic. A payload of any other type is leaked, because dropping it could panic again.
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let payload = match payload.downcast::<&'static str>() {
+        Ok(text) => return (*text).to_owned(),
+        Err(other) => other,
+    };
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => {
+            std::mem::forget(other);
+            "the panic carried no text".to_owned()
+        }
     }
 }
 
@@ -54,7 +59,7 @@ mod tests {
 
     async fn end_of<M>(handler: impl IntoHandler<M>) -> Ended {
         run(
-            erased(handler),
+            &*erased(handler),
             fixtures::attempt(Greet { number: 7 }, States::default()),
         )
         .await
@@ -73,7 +78,7 @@ mod tests {
         let mut states = States::default();
         states.put("user".to_owned());
 
-        let ended = run(erased(greet), fixtures::attempt(Greet { number: 7 }, states)).await;
+        let ended = run(&*erased(greet), fixtures::attempt(Greet { number: 7 }, states)).await;
 
         let Ended::Returned(Outcome::Failed(error)) = ended else {
             panic!("the handler failed, not {ended:?}")
@@ -122,7 +127,7 @@ mod tests {
         let mut attempt = fixtures::attempt(Part { number: 4711 }, States::default());
         Arc::get_mut(&mut attempt).expect("the only one").message.body = "{\"secret\": 4711}".into();
 
-        let Ended::Undecodable(why) = run(erased(greet), attempt).await else {
+        let Ended::Undecodable(why) = run(&*erased(greet), attempt).await else {
             panic!("it is no greeting")
         };
 
@@ -172,7 +177,7 @@ mod tests {
             let attempt = fixtures::attempt(Greet { number: 7 }, States::default());
             attempt.switch.fire(Cause::Shutdown);
 
-            let ended = run(handler, attempt).await;
+            let ended = run(&*handler, attempt).await;
 
             assert_eq!(matches!(ended, Ended::Interrupted), interrupted, "{ended:?}");
         }

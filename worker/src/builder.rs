@@ -6,16 +6,41 @@ use leveret::{Job, Queue};
 
 use crate::config::QueueSetting;
 use crate::handler::{ByType, Handler, IntoHandler};
-use crate::plan::Draft;
+use crate::plan::{BuildError, Draft};
+use crate::source::Source;
+use crate::worker::Worker;
 
 /// Puts a worker together. Nothing is checked before [`WorkerBuilder::build`], which reports everything at once.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct WorkerBuilder {
+    source: Source,
     draft: Draft,
 }
 
 impl WorkerBuilder {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            draft: Draft::default(),
+        }
+    }
+
+    /// Checks everything, without any I/O.
+    ///
+    /// # Errors
+    /// [`BuildError`] with one sentence for each problem, all of them at once: a URL that cannot be used, two handlers of a job, a name or
+    /// alias claimed twice, a state that a handler takes and the worker lacks, two definitions of a queue, a timeout that the broker would
+    /// not wait for, a number out of range, a queue without jobs, no handler at all.
+    pub fn build(self) -> Result<Worker, BuildError> {
+        match (self.source.resolve(), self.draft.plan()) {
+            (Ok(connection), Ok(plan)) => Ok(Worker::new(plan, connection)),
+            (Ok(_), Err(error)) => Err(error),
+            (Err(problem), Ok(_)) => Err(BuildError::from(vec![problem])),
+            (Err(problem), Err(error)) => Err(error.after(problem)),
+        }
+    }
+
     /// Names the worker, for the operator of the broker and in the record of failures. `leveret` by default.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.draft.settings.name = name.into();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leveret::envelope::Incoming;
-use leveret::{HeaderValue, JobId, Message};
+use leveret::{HeaderValue, JobId, Message, Producer};
 
 use crate::cancellation::{Cause, Switch};
 use crate::states::States;
@@ -13,6 +13,14 @@ use crate::states::States;
 /// The attempt that a handler runs: which job, which try, and whether to stop. Cheap to clone; take it as an argument after the job.
 #[derive(Clone)]
 pub struct Context(Arc<Attempt>);
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("incoming", &self.incoming)
+            .finish_non_exhaustive()
+    }
+}
 
 /// One attempt: the message with what was read from it, and the limits that hold for it. The dispatcher keeps it until the job is
 /// settled, because the successor of a message is made from the message.
@@ -38,6 +46,8 @@ pub(crate) struct Surroundings {
     pub(crate) queue: String,
     pub(crate) worker: String,
     pub(crate) states: Arc<States>,
+    /// For handlers that enqueue. `None` where a handler is run without a worker.
+    pub(crate) producer: Option<Producer>,
 }
 
 impl Context {
@@ -51,6 +61,10 @@ impl Context {
 
     pub(crate) fn states(&self) -> &States {
         &self.0.surroundings.states
+    }
+
+    pub(crate) fn producer(&self) -> Option<&Producer> {
+        self.0.surroundings.producer.as_ref()
     }
 
     /// The job's id: the same through all its attempts, so it is what to deduplicate by.

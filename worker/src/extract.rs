@@ -10,7 +10,7 @@ use crate::states::Requirements;
 
 /// Something that a handler can take as an argument after its job.
 ///
-/// Leveret brings [`Context`] and [`State`]; an own one is a few lines. An error fails the attempt like an
+/// Leveret brings [`Context`], [`State`] and [`Producer`](leveret::Producer); an own one is a few lines. An error fails the attempt like an
 /// error of the handler, so a pool that is empty for a moment costs a retry and not the job.
 ///
 /// ```
@@ -53,6 +53,28 @@ pub trait FromContext: Sized + Send {
 impl FromContext for Context {
     async fn from_context(context: &Context) -> Result<Self, BoxError> {
         Ok(context.clone())
+    }
+}
+
+/// The producer on the worker's own connections, for handlers that enqueue further jobs.
+///
+/// ```
+/// use leveret::Producer;
+/// # use leveret::Job;
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)] #[job(queue = "mail")] struct SendWelcome { user_id: u64 }
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)] #[job(queue = "users")] struct SignUp { user_id: u64 }
+///
+/// async fn sign_up(job: SignUp, producer: Producer) -> Result<(), leveret::EnqueueError> {
+///     producer.enqueue(SendWelcome { user_id: job.user_id }).await?;
+///     Ok(())
+/// }
+/// ```
+impl FromContext for leveret::Producer {
+    async fn from_context(context: &Context) -> Result<Self, BoxError> {
+        match context.producer() {
+            Some(producer) => Ok(producer.clone()),
+            None => Err("this handler is run without a worker, so there is no producer".into()),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn attempt(job: impl Job, states: States) -> Arc<Attempt> {
             queue: "mail".to_owned(),
             worker: "tests".to_owned(),
             states: Arc::new(states),
+            producer: None,
         }),
         switch: Switch::default(),
     })

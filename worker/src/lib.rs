@@ -1,25 +1,65 @@
 //! The worker runtime of Leveret: consumes jobs from RabbitMQ and runs their handlers.
 //!
+//! ```no_run
+//! use leveret::{Job, Queue};
+//! use leveret_worker::{Context, State, Worker};
+//! use serde::{Deserialize, Serialize};
+//!
+//! const MAIL: Queue = Queue::new("mail");
+//!
+//! #[derive(Debug, Serialize, Deserialize, Job)]
+//! #[job(queue = MAIL, timeout = "30s")]
+//! struct SendWelcome { user_id: u64 }
+//!
+//! # #[derive(Clone)] struct Mailer;
+//! # impl Mailer { async fn send(&self, _: u64) -> Result<(), std::io::Error> { Ok(()) } }
+//! async fn send_welcome(job: SendWelcome, State(mailer): State<Mailer>, context: Context) -> Result<(), std::io::Error> {
+//!     println!("attempt {} of {}", context.attempt(), context.max_attempts());
+//!     mailer.send(job.user_id).await
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let report = Worker::builder("amqp://localhost")
+//!         .state(Mailer)
+//!         .register(send_welcome)
+//!         .concurrency(&MAIL, 32)
+//!         .build()?
+//!         .run_until_signal()
+//!         .await?;
+//!     println!("{report}");
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Layout
 //! In running order. What the application writes: [`WorkerBuilder`] takes handlers ([`IntoHandler`], [`Handler`]) with
-//! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: `attempt` runs one handler,
-//! whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision.
+//! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: [`Worker`] starts one `dispatcher` per queue, which
+//! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher's
+//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards.
 
 mod attempt;
 mod builder;
 mod cancellation;
 mod config;
 mod context;
+mod dispatcher;
 mod error;
 mod extract;
 #[cfg(test)]
 mod fixtures;
+mod handle;
 mod handler;
+mod health;
 mod outcome;
 mod plan;
 mod registry;
+mod report;
+mod signals;
+mod source;
 mod states;
 mod verdict;
+mod worker;
 
 pub use async_trait::async_trait;
 pub use leveret;
@@ -30,7 +70,12 @@ pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
 pub use context::Context;
 pub use error::JobError;
 pub use extract::{FromContext, State};
+pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
+pub use health::QueueState;
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
+pub use report::{ExitReport, QueueReport};
+pub use source::Source;
 pub use states::Requirements;
+pub use worker::{RunError, Worker};

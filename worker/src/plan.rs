@@ -50,6 +50,18 @@ impl BuildError {
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
+
+    /// The same, with one more problem ahead of the others.
+    pub(crate) fn after(mut self, problem: String) -> Self {
+        self.problems.insert(0, problem);
+        self
+    }
+}
+
+impl From<Vec<String>> for BuildError {
+    fn from(problems: Vec<String>) -> Self {
+        Self { problems }
+    }
 }
 
 impl fmt::Display for BuildError {

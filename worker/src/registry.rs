@@ -20,7 +20,13 @@ pub(crate) struct Entry {
     pub(crate) job: &'static str,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Duration,
-    pub(crate) run: Arc<Run>,
+    pub(crate) run: Box<Run>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.job).finish()
+    }
 }
 
 impl Registry {
@@ -31,7 +37,7 @@ impl Registry {
             job: spec.name,
             retry: spec.retry,
             timeout: spec.timeout.unwrap_or(job_timeout),
-            run: Arc::from(registration.run),
+            run: registration.run,
         });
         let mut problems = Vec::new();
         for name in std::iter::once(&spec.name).chain(spec.aliases) {

@@ -22,10 +22,7 @@ struct Note {
 
 impl Note {
     fn new(number: usize) -> Self {
-        Self {
-            number,
-            text: "hello".to_owned(),
-        }
+        Self { number, text: "hello".to_owned() }
     }
 }
 

@@ -31,7 +31,10 @@ mod tests {
         let mut message = Message::default();
         message.properties.message_id = id.map(str::to_owned);
         if let Some(hop) = hop {
-            message.properties.headers.insert(leveret::envelope::headers::HOP.to_owned(), HeaderValue::Int(hop));
+            message
+                .properties
+                .headers
+                .insert(leveret::envelope::headers::HOP.to_owned(), HeaderValue::Int(hop));
         }
         Incoming::read(&message).expect("valid headers")
     }

@@ -95,7 +95,10 @@ mod tests {
 
         assert!(memory.knows(&key(1)));
         assert!(!memory.knows(&key(2)));
-        assert!(memory.knows(&key(1)), "asking does not use it up: the second ack can be lost too");
+        assert!(
+            memory.knows(&key(1)),
+            "asking does not use it up: the second ack can be lost too"
+        );
     }
 
     #[test]
@@ -119,6 +122,9 @@ mod tests {
         memory.finished(key(10));
         let known: Vec<_> = (0..11).filter(|number| memory.knows(&key(*number))).collect();
         assert_eq!(known, [8, 9, 10], "entering twice takes one place");
-        assert_eq!((memory.order.len(), memory.doubtful.len(), memory.acked.len()), (3, 3, 0));
+        assert_eq!(
+            (memory.order.len(), memory.doubtful.len(), memory.acked.len()),
+            (3, 3, 0)
+        );
     }
 }

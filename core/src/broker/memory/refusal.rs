@@ -68,8 +68,3 @@ pub(super) fn channel_killed() -> BrokerError {
 pub(super) fn closed() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side")
 }
-
-pub(super) fn too_long(bytes: usize) -> BrokerError {
-    let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {bytes}");
-    BrokerError::new(BrokerErrorKind::Protocol, text)
-}

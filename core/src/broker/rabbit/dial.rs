@@ -4,19 +4,18 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_rs::Runtime;
 use async_rs::traits::Reactor;
+use async_rs::{Runtime, Tokio};
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Connection, ConnectionProperties};
 
 use super::line::Line;
-use super::quiet::{self, Quiet};
-use super::{AmqpThread, error};
+use super::{AmqpThread, error, quiet};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{AmqpEndpoint, Deadlines, Host};
 
-type Stream = <Quiet as Reactor>::TcpStream;
+type Stream = <Tokio as Reactor>::TcpStream;
 
 /// How to connect, whoever the host is.
 pub(super) struct Dialer {
@@ -28,12 +27,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// Connects to one host within the connect deadline.
-    pub(super) async fn dial(
-        &self,
-        endpoint: &AmqpEndpoint,
-        host: &Host,
-        name: &str,
-    ) -> Result<Arc<Line>, BrokerError> {
+    pub(super) async fn dial(&self, endpoint: &AmqpEndpoint, host: &Host, name: &str) -> Result<Arc<Line>, BrokerError> {
         let deadline = self.deadlines.connect;
         // Cut when this future ends early: otherwise the client's thread waits for a silent host for good.
         let cable = Cable::default();
@@ -54,10 +48,10 @@ impl Dialer {
         name: &str,
         cable: &Cable,
     ) -> lapin::Result<Connection> {
-        let runtime = Runtime::new(Quiet::on(self.thread.handle().clone()));
+        let runtime = Runtime::tokio_with_handle(self.thread.handle().clone());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let (deadline, end) = (self.deadlines.connect, cable.end());
-        let plug_in = async move |uri: AMQPUri, _: Runtime<Quiet>| {
+        let plug_in = async move |uri: AMQPUri, _: Runtime<Tokio>| {
             // This runs on the client's own thread of this connection, which is to be silent from here on.
             quiet::this_thread();
             let address = (uri.authority.host.as_str(), uri.authority.port);

@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::quiet;
+
 /// One worker thread for all connections of a handle. It outlives them: each of them holds it.
 pub(crate) struct AmqpThread {
     /// `None` only while it is dropped.
@@ -21,6 +23,7 @@ impl AmqpThread {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("leveret-amqp")
+            .on_thread_start(quiet::this_thread)
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
@@ -58,9 +61,7 @@ mod tests {
     #[tokio::test]
     async fn the_thread_can_be_dropped_inside_async_code() {
         let thread = AmqpThread::start().expect("a thread");
-        let name = thread
-            .handle()
-            .spawn(async { std::thread::current().name().map(str::to_owned) });
+        let name = thread.handle().spawn(async { std::thread::current().name().map(str::to_owned) });
 
         assert_eq!(name.await.expect("the task").as_deref(), Some("leveret-amqp"));
         drop(thread);

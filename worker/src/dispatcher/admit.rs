@@ -1,0 +1,123 @@
+//! What happens to a delivery when it comes in.
+
+use std::sync::Arc;
+
+use leveret::broker::{Delivery, Settlement};
+use leveret::envelope::{DecodeError, Incoming};
+use leveret::{Message, Properties};
+
+use super::Dispatcher;
+use super::channels::ChannelLease;
+use super::hand::{Held, Stage};
+use super::key::Key;
+use crate::cancellation::Switch;
+use crate::context::{Attempt, Limits};
+use crate::registry::Entry;
+use crate::verdict::Ended;
+
+impl Dispatcher {
+    /// Takes a delivery in: recognizes it, lets it join its own earlier run, or puts it in line.
+    pub(super) fn admit(&mut self, delivery: Delivery) {
+        let Delivery {
+            message,
+            redelivered,
+            lease,
+        } = delivery;
+        let lease = self.channels.lease(lease);
+        let (incoming, fault) = read(&message);
+        let lease = match self.recognize(&incoming, redelivered, lease) {
+            Some(lease) => lease,
+            None => return,
+        };
+        let entry = incoming
+            .name
+            .as_deref()
+            .and_then(|name| self.setup.registry.find(name))
+            .cloned();
+        let ended = match (fault, &entry) {
+            (Some(error), _) => Some(Ended::Undecodable(error.to_string())),
+            (None, None) => Some(Ended::UnknownType(incoming.name.clone())),
+            (None, Some(_)) => None,
+        };
+        let held = Held {
+            lease: Some(lease),
+            delivered: self.wires.clock.now(),
+            delivery_count: incoming.delivery_count,
+            attempt: Arc::new(Attempt {
+                limits: self.limits(&incoming, entry.as_deref()),
+                message,
+                incoming,
+                redelivered,
+                surroundings: self.setup.surroundings.clone(),
+                switch: Switch::default(),
+            }),
+            stage: match (&ended, entry) {
+                (None, Some(entry)) => Stage::Waiting(entry),
+                _ => Stage::Ended,
+            },
+        };
+        let halted = self.channels.is_halted();
+        let number = self.hand.add(held);
+        if halted {
+            self.return_untouched(number);
+        } else if let Some(ended) = ended {
+            self.decide(number, ended, None);
+        }
+    }
+
+    /// Looks whether a redelivery is of a job that was finished here, which is acked unrun, or of one that is in hand, which it
+    /// joins. The lease comes back if it is neither.
+    fn recognize(&mut self, incoming: &Incoming, redelivered: bool, lease: ChannelLease) -> Option<ChannelLease> {
+        let key = if redelivered { Key::of(incoming) } else { None };
+        let Some(key) = key else { return Some(lease) };
+        if self.memory.knows(&key) {
+            tracing::info!(queue = self.setup.plan.queue.name(), job = %incoming.id, "finished before; its ack had been lost");
+            self.report.recognized += 1;
+            self.channels.settle(lease, Settlement::Ack);
+            return None;
+        }
+        match self.hand.adopt(&key, lease, self.wires.clock.now()) {
+            Err(lease) => Some(lease),
+            Ok(_) => {
+                tracing::info!(queue = self.setup.plan.queue.name(), job = %incoming.id, "still in hand; the redelivery joins it");
+                None
+            }
+        }
+    }
+
+    /// The limits of one attempt: what the message says wins over what its type says, within what the broker allows.
+    fn limits(&self, incoming: &Incoming, entry: Option<&Entry>) -> Limits {
+        let plan = &self.setup.plan;
+        let (max_attempts, timeout) = match entry {
+            Some(entry) => (entry.retry.max_attempts(), entry.timeout),
+            None => (1, plan.longest_hold),
+        };
+        let longest = plan.longest_hold.saturating_sub(plan.longest_wait).max(timeout);
+        Limits {
+            max_attempts: incoming.max_attempts.unwrap_or(max_attempts),
+            timeout: incoming.timeout.unwrap_or(timeout).min(longest),
+        }
+    }
+}
+
+/// What a message says of its job. Where it cannot be read, as much as is needed to put it aside with its identity.
+fn read(message: &Message) -> (Incoming, Option<DecodeError>) {
+    let error = match Incoming::read(message) {
+        Ok(incoming) => return (incoming, None),
+        Err(error) => error,
+    };
+    let properties = &message.properties;
+    for id in [properties.message_id.clone(), None] {
+        let mut bare = Properties::default();
+        bare.message_id = id;
+        bare.kind.clone_from(&properties.kind);
+        let bare = Message {
+            properties: bare,
+            ..Message::default()
+        };
+        if let Ok(incoming) = Incoming::read(&bare) {
+            return (incoming, Some(error));
+        }
+    }
+    unreachable!("a message without id and headers has nothing in it that could be wrong")
+}

@@ -1,0 +1,125 @@
+//! The ways in which consuming ends in order: for a pause, after a loss, and for good.
+
+use std::time::Duration;
+
+use leveret::broker::Consumer;
+use tokio::time::timeout;
+
+use super::{Dispatcher, Phase, Stop};
+use crate::health::QueueState;
+
+/// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
+const ABORT_WAIT: Duration = Duration::from_secs(5);
+
+impl Dispatcher {
+    /// Stops deliveries and gives back what was not touched. The channel stays, for what runs.
+    pub(super) async fn halt(&mut self) {
+        while let Some(number) = self.hand.next_waiting() {
+            self.return_untouched(number);
+        }
+        if let Err(error) = self.channels.halt().await {
+            tracing::warn!(queue = self.setup.plan.queue.name(), %error, "the consumer could not be cancelled");
+            return self.lose_channels(false);
+        }
+        if !self.channels.is_open() {
+            return;
+        }
+        loop {
+            match self.turn().await {
+                Some(Stop::Lost(_)) => return self.lose_channels(false),
+                Some(_) => return self.retire(),
+                None => {}
+            }
+        }
+    }
+
+    /// The consumer is cancelled: its channel is kept for what came on it.
+    pub(super) fn retire(&mut self) {
+        while let Some(number) = self.hand.next_waiting() {
+            self.return_untouched(number);
+        }
+        let superseded = self.channels.retire();
+        self.hand.lose(&self.channels);
+        self.close(superseded);
+        self.channels.flush();
+        self.close_retired_if_unused();
+    }
+
+    /// The open channel is gone, or all are.
+    pub(super) fn lose_channels(&mut self, connection_gone: bool) {
+        if connection_gone {
+            self.channels.drop_all();
+        } else {
+            self.channels.drop_open();
+        }
+        self.hand.lose(&self.channels);
+    }
+
+    pub(super) fn close_retired_if_unused(&mut self) {
+        let unused = self.channels.take_retired_if_unused(self.hand.leases());
+        self.close(unused);
+    }
+
+    fn close(&mut self, consumer: Option<Box<dyn Consumer>>) {
+        if let Some(consumer) = consumer {
+            self.tasks.closings.spawn(consumer.close());
+        }
+    }
+
+    /// Ends for good: no new jobs, the grace for those that run, then their settlements and the channels.
+    pub(super) async fn drain(&mut self) {
+        self.setup.reporter.set(QueueState::Draining);
+        self.hand.announce_shutdown();
+        let mut phase = self.setup.phase.clone();
+        let over = async move {
+            // An error means that the worker is gone, which leaves nothing to wait for.
+            let _ = phase.wait_for(|phase| *phase == Phase::Aborting).await;
+        };
+        if timeout(self.setup.shutdown_grace, self.finish_within(over))
+            .await
+            .is_err()
+        {
+            tracing::warn!(queue = self.setup.plan.queue.name(), "the shutdown grace is over");
+        }
+        self.abandon().await;
+        for consumer in self.channels.take_all() {
+            self.tasks.closings.spawn(consumer.close());
+        }
+        while self.tasks.closings.join_next().await.is_some() {}
+        self.setup.reporter.set(QueueState::Stopped);
+    }
+
+    /// Gives back what is untouched, and waits until nothing is in hand, or `over`.
+    async fn finish_within(&mut self, over: impl Future<Output = ()>) {
+        let finish = async {
+            self.halt().await;
+            while !self.hand.is_empty() {
+                self.turn().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = over => {}
+            () = finish => {}
+        }
+    }
+
+    /// Whatever is still in hand is left to the broker, which delivers it again.
+    async fn abandon(&mut self) {
+        let report = &mut self.report;
+        report.interrupted += self.tasks.attempts.len() as u64;
+        report.left_unacked = self.hand.leases().count() as u64;
+        self.tasks.sendings.abort_all();
+        self.tasks.attempts.abort_all();
+        let gone = async {
+            while self.tasks.sendings.join_next().await.is_some() {}
+            while self.tasks.attempts.join_next().await.is_some() {}
+        };
+        if timeout(ABORT_WAIT, gone).await.is_err() {
+            tracing::error!(
+                queue = self.setup.plan.queue.name(),
+                "a handler blocks its thread and cannot be aborted; it is left behind"
+            );
+        }
+    }
+}

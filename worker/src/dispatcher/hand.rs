@@ -1,0 +1,146 @@
+//! The deliveries that a dispatcher has in hand: fetched and not yet settled, or still running although their lease was lost.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::channels::{ChannelLease, Channels};
+use super::key::Key;
+use super::orphans::Orphans;
+use super::successor::Successor;
+use crate::cancellation::Cause;
+use crate::context::Attempt;
+use crate::registry::Entry;
+
+/// One delivery in hand.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) attempt: Arc<Attempt>,
+    /// What settles it; `None` once its channel is gone.
+    pub(super) lease: Option<ChannelLease>,
+    /// When it was delivered, on the worker's clock: the broker's patience counts from here.
+    pub(super) delivered: Duration,
+    /// How often the broker counts it as delivered before.
+    pub(super) delivery_count: u32,
+    pub(super) stage: Stage,
+}
+
+/// How far a delivery has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It waits for a slot.
+    Waiting(Arc<Entry>),
+    /// Its handler runs.
+    Running(Arc<Entry>),
+    /// Its attempt is over, or it needs none; what becomes of it is being decided.
+    Ended,
+    /// Its successor is being published.
+    Settling {
+        successor: Arc<Successor>,
+        /// Dropping it takes the successor back, if that was not sent yet.
+        withdraw: Option<oneshot::Sender<()>>,
+    },
+}
+
+/// All deliveries in hand. Those that wait are started in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    held: BTreeMap<u64, Held>,
+    waiting: VecDeque<u64>,
+    orphans: Orphans,
+    last_number: u64,
+}
+
+impl Hand {
+    pub(super) fn add(&mut self, held: Held) -> u64 {
+        self.last_number += 1;
+        if matches!(held.stage, Stage::Waiting(_)) {
+            self.waiting.push_back(self.last_number);
+        }
+        self.held.insert(self.last_number, held);
+        self.last_number
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Held> {
+        self.held.get_mut(&number)
+    }
+
+    /// Takes a delivery out of the hand, with the key of its message if it has one.
+    pub(super) fn remove(&mut self, number: u64) -> Option<(Held, Option<Key>)> {
+        let held = self.held.remove(&number)?;
+        let key = Key::of(&held.attempt.incoming);
+        if let Some(key) = &key {
+            self.orphans.forget(key, number);
+        }
+        Some((held, key))
+    }
+
+    /// The next to start.
+    pub(super) fn next_waiting(&mut self) -> Option<u64> {
+        self.waiting.pop_front()
+    }
+
+    /// When the one that has waited longest was delivered.
+    pub(super) fn waits_since(&self) -> Option<Duration> {
+        let number = self.waiting.front()?;
+        self.held.get(number).map(|held| held.delivered)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// How many can still be settled.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &ChannelLease> {
+        self.held.values().filter_map(|held| held.lease.as_ref())
+    }
+
+    /// A redelivery of a message that is in hand without a lease: gives it the new one. Otherwise the lease comes back.
+    pub(super) fn adopt(&mut self, key: &Key, lease: ChannelLease, now: Duration) -> Result<u64, ChannelLease> {
+        let Some(number) = self.orphans.adopt(key) else {
+            return Err(lease);
+        };
+        let Some(held) = self.held.get_mut(&number) else {
+            return Err(lease);
+        };
+        held.lease = Some(lease);
+        held.delivered = now;
+        held.delivery_count = held.delivery_count.saturating_add(1);
+        Ok(number)
+    }
+
+    /// Channels are gone. What waited is forgotten, because it comes again; what runs is told, runs on, and can be joined by its
+    /// redelivery; a successor that was not sent yet is taken back.
+    pub(super) fn lose(&mut self, channels: &Channels) {
+        let Self {
+            held, waiting, orphans, ..
+        } = self;
+        held.retain(|number, held| {
+            if held.lease.as_ref().is_none_or(|lease| channels.honours(lease)) {
+                return true;
+            }
+            held.lease = None;
+            match &mut held.stage {
+                Stage::Waiting(_) | Stage::Ended => return false,
+                Stage::Running(_) => held.attempt.switch.fire(Cause::LeaseLost),
+                Stage::Settling { withdraw, .. } => drop(withdraw.take()),
+            }
+            if let Some(key) = Key::of(&held.attempt.incoming) {
+                orphans.add(key, *number);
+            }
+            true
+        });
+        waiting.retain(|number| held.contains_key(number));
+    }
+
+    /// Tells every running handler that the worker shuts down.
+    pub(super) fn announce_shutdown(&self) {
+        for held in self.held.values() {
+            if matches!(held.stage, Stage::Running(_)) && held.lease.is_some() {
+                held.attempt.switch.fire(Cause::Shutdown);
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The dispatcher: one task per queue. It fetches jobs, starts their attempts, and settles what comes of them.
+//!
+//! # Layout
+//! [`run`](Dispatcher::run) is the outer loop: it subscribes, and decides what follows when consuming ended. `turn` is the inner one: one
+//! pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `drain` ends in order. `hand`
+//! holds the deliveries that are not settled yet, `channels` what they are settled on, `memory` what was finished.
+
+mod admit;
+mod channels;
+mod drain;
+mod hand;
+mod key;
+mod memory;
+mod orphans;
+mod settle;
+mod successor;
+mod turn;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret::broker::{BrokerError, Consumer, Health, Session};
+use leveret::runtime::{Lane, Link, LinkState, Target};
+use leveret::topology::{Topology, TopologyError, ensure};
+use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+use crate::config::QueuePlan;
+use crate::context::Surroundings;
+use crate::health::{QueueState, Reporter};
+use crate::registry::Registry;
+use crate::report::QueueReport;
+use crate::verdict::Ended;
+use channels::Channels;
+use hand::Hand;
+use memory::Memory;
+use successor::Sent;
+
+/// How far the worker is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Not at all.
+    Running,
+    /// No new jobs; what runs may finish within the grace.
+    Draining,
+    /// What still runs is aborted.
+    Aborting,
+}
+
+/// What a dispatcher is given.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) plan: QueuePlan,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) reporter: Reporter,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) shutdown_grace: Duration,
+}
+
+/// What a dispatcher uses of the process's connections.
+#[derive(Debug)]
+struct Wires {
+    consuming: Link,
+    publishing: Link,
+    /// Where successors are published; nobody else publishes there but other dispatchers.
+    lane: Lane,
+    options: ConnectOptions,
+    clock: Clock,
+    work: Target,
+    dead: Target,
+}
+
+/// The tasks of one dispatcher. Dropping them aborts them.
+#[derive(Debug, Default)]
+struct Tasks {
+    /// Attempts, by the number of the delivery in hand; as many as there are slots.
+    attempts: JoinSet<(u64, Ended)>,
+    /// Successors under way, at most one for each delivery in hand.
+    sendings: JoinSet<(u64, Sent)>,
+    /// Retired channels on their way out.
+    closings: JoinSet<()>,
+}
+
+/// One queue's dispatcher. Everything in it is written by its own task only.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    setup: Setup,
+    wires: Wires,
+    channels: Channels,
+    hand: Hand,
+    memory: Memory,
+    tasks: Tasks,
+    /// Rings when the delivery that has waited longest for a slot may be overdue.
+    alarm: Option<Pin<Box<Sleep>>>,
+    report: QueueReport,
+}
+
+/// Why consuming ended.
+#[derive(Debug)]
+enum Stop {
+    /// The worker shuts down.
+    Shutdown,
+    /// The consumer was cancelled. Its channel can still be settled on.
+    Cancelled,
+    /// The channel is gone, perhaps with its connection.
+    Lost(BrokerError),
+    /// Half of what may be in hand waits for its successor, and the broker takes no publishes.
+    Stuck(String),
+}
+
+/// Why a queue is not consumed.
+enum NotSubscribed {
+    Topology(TopologyError),
+    Broker(BrokerError),
+}
+
+/// The waits between subscriptions that do not last.
+const PACE: Backoff = Backoff::exponential("100ms", "5s");
+
+/// A subscription that lived this long was a good one: the next wait is a short one again.
+const LASTING: Duration = Duration::from_secs(30);
+
+impl Dispatcher {
+    pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
+        let topology = Topology::new(rabbit.options().name_prefix());
+        let wires = Wires {
+            consuming: rabbit.consuming(),
+            publishing: rabbit.publishing(),
+            lane: rabbit.successors(),
+            options: rabbit.options().clone(),
+            clock: rabbit.clock(),
+            work: topology.work(&setup.plan.queue),
+            dead: topology.dead(&setup.plan.queue),
+        };
+        Self {
+            memory: Memory::new(setup.plan.prefetch),
+            setup,
+            wires,
+            channels: Channels::default(),
+            hand: Hand::default(),
+            tasks: Tasks::default(),
+            alarm: None,
+            report: QueueReport::default(),
+        }
+    }
+
+    /// Consumes until the worker shuts down.
+    ///
+    /// # Errors
+    /// [`TopologyError`] if the queue was never consumed and only a person can mend why.
+    pub(crate) async fn run(mut self) -> Result<QueueReport, TopologyError> {
+        let mut consumed_once = false;
+        let mut failures = 0;
+        while let Some((generation, session)) = self.next_session().await {
+            let since = self.wires.clock.now();
+            match self.subscribe(&session).await {
+                Ok(()) => {
+                    consumed_once = true;
+                    let stop = self.consume().await;
+                    if self.wires.clock.now() - since > LASTING {
+                        failures = 0;
+                    }
+                    if !self.stopped(stop, generation, &*session).await {
+                        break;
+                    }
+                }
+                Err(NotSubscribed::Topology(error)) if error.is_final() && !consumed_once => {
+                    self.drain().await;
+                    return Err(error);
+                }
+                Err(NotSubscribed::Topology(error)) => self.down(&error),
+                Err(NotSubscribed::Broker(error)) => self.down(&error),
+            }
+            failures += 1;
+            let pause = tokio::time::sleep(PACE.wait(failures, fastrand::f64()));
+            if self.serve_while_running(pause).await.is_none() {
+                break;
+            }
+        }
+        self.drain().await;
+        Ok(self.report)
+    }
+
+    /// The connection to consume on, as soon as there is one; `None` once the worker shuts down.
+    async fn next_session(&mut self) -> Option<(u64, Arc<dyn Session>)> {
+        let mut link = self.wires.consuming.state();
+        let reporter = self.setup.reporter.clone();
+        let up = async move {
+            loop {
+                match &*link.borrow_and_update() {
+                    LinkState::Down {
+                        last_error: Some(error),
+                        ..
+                    } => reporter.set(QueueState::Down {
+                        error: error.to_string(),
+                    }),
+                    LinkState::Stopped => reporter.set(QueueState::Down {
+                        error: "the connection was closed by this process".to_owned(),
+                    }),
+                    state => {
+                        if let Some((generation, session)) = state.session() {
+                            return (generation, Arc::clone(session));
+                        }
+                    }
+                }
+                if link.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        self.serve_while_running(up).await
+    }
+
+    async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
+        let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
+        let declarations = Arc::clone(&self.wires.work.declarations);
+        let queue = self.setup.plan.queue.name().to_owned();
+        let session = Arc::clone(session);
+        let opening = async move {
+            let ensured = ensure(&*session, mode, &declarations).await;
+            ensured.map_err(NotSubscribed::Topology)?;
+            session.consume(&queue, prefetch).await.map_err(NotSubscribed::Broker)
+        };
+        // Not given up at a shutdown: it has a deadline, and half a subscription would keep jobs to itself.
+        let consumer: Box<dyn Consumer> = self.serve(opening).await?;
+        self.memory.channel_ended();
+        self.channels.open(consumer);
+        self.setup.reporter.set(QueueState::Consuming);
+        Ok(())
+    }
+
+    /// Consumes until something ends it.
+    async fn consume(&mut self) -> Stop {
+        let mut phase = self.setup.phase.clone();
+        let mut publishing = self.wires.publishing.state();
+        loop {
+            tokio::select! {
+                biased;
+                () = leaving(&mut phase) => return Stop::Shutdown,
+                // Whether the broker takes publishes is looked at below, after every turn and every change of it.
+                Ok(()) = publishing.changed() => {}
+                stop = self.turn() => if let Some(stop) = stop {
+                    return stop;
+                },
+            }
+            if let Some(reason) = self.stuck(&publishing.borrow()) {
+                return Stop::Stuck(reason);
+            }
+        }
+    }
+
+    /// Why the jobs that wait for their successors cannot get on, if they are half of what may be in hand.
+    fn stuck(&self, publishing: &LinkState) -> Option<String> {
+        if self.tasks.sendings.len() * 2 < usize::from(self.setup.plan.prefetch) {
+            return None;
+        }
+        match publishing {
+            LinkState::Up { .. } => None,
+            LinkState::Blocked { reason, .. } => Some(format!("the broker takes no publishes: {reason}")),
+            _ => Some("there is no connection for publishing".to_owned()),
+        }
+    }
+
+    /// Decides what follows the end of consuming. `false`: nothing, the worker shuts down.
+    async fn stopped(&mut self, stop: Stop, generation: u64, session: &dyn Session) -> bool {
+        match stop {
+            Stop::Shutdown => return false,
+            Stop::Cancelled => {
+                self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
+                self.retire();
+            }
+            Stop::Lost(error) => {
+                self.down(&error);
+                let connection_gone = matches!(*session.health().borrow(), Health::Closed(_));
+                self.lose_channels(connection_gone);
+            }
+            Stop::Stuck(reason) => {
+                self.setup.reporter.set(QueueState::Paused { reason });
+                self.halt().await;
+                return self.wait_for_publishing(generation).await;
+            }
+        }
+        true
+    }
+
+    /// Waits until the broker takes publishes again. If the connection for consuming is replaced meanwhile, what was held on it is lost.
+    async fn wait_for_publishing(&mut self, generation: u64) -> bool {
+        let mut publishing = self.wires.publishing.state();
+        let mut consuming = self.wires.consuming.state();
+        let back = async move {
+            let replaced = |state: &LinkState| state.session().is_none_or(|(now, _)| now != generation);
+            tokio::select! {
+                biased;
+                _ = async { publishing.wait_for(LinkState::is_up).await.map(drop) } => false,
+                _ = async { consuming.wait_for(replaced).await.map(drop) } => true,
+            }
+        };
+        match self.serve_while_running(back).await {
+            Some(false) => true,
+            Some(true) => {
+                self.lose_channels(true);
+                let mut publishing = self.wires.publishing.state();
+                let up = async move { publishing.wait_for(LinkState::is_up).await.map(drop) };
+                self.serve_while_running(up).await.is_some()
+            }
+            None => false,
+        }
+    }
+
+    fn down(&self, error: &dyn std::fmt::Display) {
+        self.setup.reporter.set(QueueState::Down {
+            error: error.to_string(),
+        });
+    }
+
+    /// Settles what ends while waiting for something else.
+    async fn serve<T>(&mut self, until: impl Future<Output = T>) -> T {
+        let mut until = pin!(until);
+        loop {
+            tokio::select! {
+                biased;
+                value = &mut until => return value,
+                // It stops nothing: there is no open consumer.
+                _ = self.turn() => {}
+            }
+        }
+    }
+
+    /// The same; `None` as soon as the worker shuts down.
+    async fn serve_while_running<T>(&mut self, until: impl Future<Output = T>) -> Option<T> {
+        let mut phase = self.setup.phase.clone();
+        self.serve(async move {
+            tokio::select! {
+                biased;
+                () = leaving(&mut phase) => None,
+                value = until => Some(value),
+            }
+        })
+        .await
+    }
+}
+
+/// Resolves once the worker shuts down, or is gone.
+async fn leaving(phase: &mut watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
+}

@@ -1,0 +1,115 @@
+//! The inner loop's one step: everything that has happened since the last, then one flush.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use leveret::broker::ConsumerEvent;
+
+use super::hand::Stage;
+use super::{Dispatcher, Stop};
+use crate::attempt;
+
+impl Dispatcher {
+    /// Waits until something happens, and deals with everything that has. It may be dropped at any time: what it was given it has dealt with.
+    pub(super) async fn turn(&mut self) -> Option<Stop> {
+        // A broker that always has one more job must not keep the other tasks of this thread waiting.
+        tokio::task::coop::consume_budget().await;
+        poll_fn(|cx| self.poll_turn(cx)).await
+    }
+
+    /// Ends come before deliveries: they free slots, and what was finished must be known before it is delivered again.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stop>> {
+        let mut progress = false;
+        while let Poll::Ready(Some(finished)) = self.tasks.attempts.poll_join_next(cx) {
+            progress = true;
+            if let Ok((number, ended)) = finished {
+                self.attempt_ended(number, ended);
+            }
+        }
+        while let Poll::Ready(Some(finished)) = self.tasks.sendings.poll_join_next(cx) {
+            progress = true;
+            if let Ok((number, sent)) = finished {
+                self.successor_ended(number, sent);
+            }
+        }
+        while let Poll::Ready(Some(_)) = self.tasks.closings.poll_join_next(cx) {}
+        let mut stop = None;
+        while stop.is_none()
+            && let Poll::Ready(event) = self.channels.poll_event(cx)
+        {
+            progress = true;
+            stop = self.event(event);
+        }
+        progress |= self.alarm_rang(cx);
+        if !progress {
+            return Poll::Pending;
+        }
+        self.fill_slots();
+        self.set_alarm();
+        self.channels.flush();
+        self.close_retired_if_unused();
+        Poll::Ready(stop)
+    }
+
+    fn event(&mut self, event: ConsumerEvent) -> Option<Stop> {
+        match event {
+            ConsumerEvent::Delivery(delivery) => {
+                self.admit(delivery);
+                None
+            }
+            ConsumerEvent::Cancelled => Some(Stop::Cancelled),
+            ConsumerEvent::Lost(error) => Some(Stop::Lost(error)),
+            // The seam may come to tell more; what is not known ends nothing.
+            _ => None,
+        }
+    }
+
+    /// Starts waiting jobs while there are slots. A slot is an attempt, so a job that waits for its successor holds none.
+    fn fill_slots(&mut self) {
+        while self.tasks.attempts.len() < self.setup.plan.concurrency
+            && let Some(number) = self.hand.next_waiting()
+        {
+            let Some(held) = self.hand.get_mut(number) else {
+                continue;
+            };
+            let Stage::Waiting(entry) = &held.stage else { continue };
+            let (entry, attempt) = (entry.clone(), held.attempt.clone());
+            held.stage = Stage::Running(entry.clone());
+            self.tasks
+                .attempts
+                .spawn(async move { (number, attempt::run(&*entry.run, attempt).await) });
+        }
+    }
+
+    /// Returns the jobs that have waited too long for a slot: somewhere else there may be one.
+    fn alarm_rang(&mut self, cx: &mut Context<'_>) -> bool {
+        let rang = self
+            .alarm
+            .as_mut()
+            .is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
+        if rang {
+            self.alarm = None;
+            let now = self.wires.clock.now();
+            while self
+                .hand
+                .waits_since()
+                .is_some_and(|since| since + self.setup.plan.longest_wait <= now)
+                && let Some(number) = self.hand.next_waiting()
+            {
+                self.report.returned += 1;
+                self.give_back(number);
+            }
+        }
+        rang
+    }
+
+    /// Sets the alarm for the job that has waited longest. An alarm that is set stays: it can only ring too early.
+    fn set_alarm(&mut self) {
+        if self.alarm.is_none()
+            && let Some(since) = self.hand.waits_since()
+        {
+            let wait = (since + self.setup.plan.longest_wait).saturating_sub(self.wires.clock.now());
+            self.alarm = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+    }
+}

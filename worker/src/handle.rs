@@ -1,0 +1,75 @@
+//! Watching and stopping a worker from elsewhere: [`WorkerHandle`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leveret::{Producer, Rabbit};
+
+use crate::dispatcher::Phase;
+use crate::health::QueueState;
+use crate::worker::Controls;
+
+/// Watches and stops a [`Worker`](crate::Worker) from elsewhere: a readiness probe, an admin endpoint, a test. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    controls: Arc<Controls>,
+}
+
+impl WorkerHandle {
+    pub(crate) fn new(controls: Arc<Controls>) -> Self {
+        Self { controls }
+    }
+
+    /// Asks the worker to shut down: no new jobs, running ones may finish within the grace.
+    pub fn shutdown(&self) {
+        self.controls.advance(Phase::Draining);
+    }
+
+    /// Asks the worker to end now: running handlers are aborted, their jobs are delivered again elsewhere.
+    pub fn abort(&self) {
+        self.controls.advance(Phase::Aborting);
+    }
+
+    /// Whether every queue of the worker is being consumed at this moment.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        ready(&self.controls.board.borrow())
+    }
+
+    /// Waits until every queue of the worker is being consumed. `false`: the worker ended before that.
+    pub async fn ready(&self) -> bool {
+        let mut board = self.controls.board.subscribe();
+        let decided = board.wait_for(|states| ready(states) || stopped(states)).await;
+        decided.is_ok_and(|states| ready(&states))
+    }
+
+    /// What the worker is doing, by queue name.
+    #[must_use]
+    pub fn state(&self) -> BTreeMap<String, QueueState> {
+        self.controls.board.borrow().clone()
+    }
+
+    /// Waits until the state differs from `last`, and gives it; for health endpoints that push.
+    pub async fn changed(&self, last: &BTreeMap<String, QueueState>) -> BTreeMap<String, QueueState> {
+        let mut board = self.controls.board.subscribe();
+        match board.wait_for(|states| states != last).await {
+            Ok(states) => states.clone(),
+            // The handle itself keeps the board's sender.
+            Err(_) => self.state(),
+        }
+    }
+
+    /// A producer on the worker's connections; `None` before the worker runs.
+    #[must_use]
+    pub fn producer(&self) -> Option<Producer> {
+        self.controls.rabbit.get().map(Rabbit::producer)
+    }
+}
+
+fn ready(states: &BTreeMap<String, QueueState>) -> bool {
+    !states.is_empty() && states.values().all(|state| *state == QueueState::Consuming)
+}
+
+fn stopped(states: &BTreeMap<String, QueueState>) -> bool {
+    states.values().any(|state| *state == QueueState::Stopped)
+}

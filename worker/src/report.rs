@@ -1,0 +1,75 @@
+//! What a worker did: [`ExitReport`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a worker did from its start to its end, by queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "it says whether the worker ended in order"]
+pub struct ExitReport {
+    queues: BTreeMap<String, QueueReport>,
+}
+
+/// What a worker did on one queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueReport {
+    /// Attempts that succeeded.
+    pub completed: u64,
+    /// Attempts that failed, whatever followed.
+    pub failed: u64,
+    /// Retries that were stored.
+    pub retried: u64,
+    /// Dead letters that were made.
+    pub dead_lettered: u64,
+    /// Attempts that asked to come again later.
+    pub snoozed: u64,
+    /// Jobs that were no longer wanted.
+    pub cancelled: u64,
+    /// Redeliveries of jobs that had been finished here: acked without a second run.
+    pub recognized: u64,
+    /// Jobs that were fetched and given back untouched.
+    pub returned: u64,
+    /// Attempts that gave up or were aborted because the worker shut down or the broker took the job back.
+    pub interrupted: u64,
+    /// Jobs that the worker still had when it ended: the broker delivers them again.
+    pub left_unacked: u64,
+}
+
+impl ExitReport {
+    pub(crate) fn add(&mut self, queue: String, report: QueueReport) {
+        self.queues.insert(queue, report);
+    }
+
+    /// The report of one queue.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<QueueReport> {
+        self.queues.get(name).copied()
+    }
+
+    /// All reports by queue name.
+    pub fn queues(&self) -> impl Iterator<Item = (&str, QueueReport)> {
+        self.queues.iter().map(|(name, report)| (name.as_str(), *report))
+    }
+
+    /// Whether every job that the worker was given was settled before it ended. `false`: some handler outlived the grace
+    /// of the shutdown, and its job runs again elsewhere.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.queues.values().all(|report| report.left_unacked == 0)
+    }
+}
+
+impl fmt::Display for ExitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (queue, report)) in self.queues().enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(
+                f,
+                "{separator}{queue}: {} completed, {} failed ({} retried, {} dead letters), {} left unacked",
+                report.completed, report.failed, report.retried, report.dead_lettered, report.left_unacked
+            )?;
+        }
+        Ok(())
+    }
+}
