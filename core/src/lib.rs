@@ -24,6 +24,8 @@ mod rabbit;
 mod supervisor;
 #[cfg(feature = "_runtime")]
 pub mod topology;
+#[cfg(feature = "_runtime")]
+pub mod watch;
 
 /// What a worker runtime is built from; applications do not need it.
 #[cfg(feature = "_runtime")]

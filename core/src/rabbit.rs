@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, BrokerError, BrokerErrorKind};
@@ -14,6 +13,7 @@ use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
 use crate::producer::Producer;
 use crate::supervisor::{Link, LinkState, supervise};
+use crate::watch;
 
 /// How long [`Rabbit::connect`] keeps trying before it reports that there is no broker.
 const FIRST_CONNECTION: Duration = Duration::from_secs(30);

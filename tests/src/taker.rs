@@ -27,7 +27,12 @@ pub async fn session(rabbit: &Rabbit) -> Arc<dyn Session> {
 ///
 /// If there is no such queue.
 pub async fn depth(rabbit: &Rabbit, queue: &str) -> u32 {
-    session(rabbit).await.inspect(queue).await.expect("the queue exists").ready
+    session(rabbit)
+        .await
+        .inspect(queue)
+        .await
+        .expect("the queue exists")
+        .ready
 }
 
 /// Takes all that is ready in a queue, in order, and acks it.
@@ -46,7 +51,11 @@ pub async fn take_all(rabbit: &Rabbit, queue: &str) -> Vec<Message> {
 ///
 /// If they do not come, or the connection breaks.
 pub async fn take(rabbit: &Rabbit, queue: &str, count: usize) -> Vec<Message> {
-    let mut consumer = session(rabbit).await.consume(queue, 1_000).await.expect("the queue exists");
+    let mut consumer = session(rabbit)
+        .await
+        .consume(queue, 1_000)
+        .await
+        .expect("the queue exists");
     let mut taken = Vec::with_capacity(count);
     while taken.len() < count {
         taken.push(next(&mut *consumer, queue).await);

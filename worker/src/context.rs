@@ -33,6 +33,22 @@ pub(crate) struct Attempt {
     pub(crate) switch: Switch,
 }
 
+impl Attempt {
+    /// The next attempt on the same delivery. To the broker it is the same message, so it keeps its hop.
+    pub(crate) fn again(&self, failed_attempts: u32) -> Self {
+        let mut incoming = self.incoming.clone();
+        incoming.attempt = incoming.attempt.saturating_add(failed_attempts);
+        Self {
+            message: self.message.clone(),
+            incoming,
+            redelivered: self.redelivered,
+            limits: self.limits,
+            surroundings: self.surroundings.clone(),
+            switch: Switch::default(),
+        }
+    }
+}
+
 /// What holds for one attempt, overrides of the message included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use leveret::watch;
 
 /// What a worker is doing on one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

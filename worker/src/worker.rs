@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use leveret::topology::TopologyError;
+use leveret::watch;
 use leveret::{ConnectError, Rabbit};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::builder::WorkerBuilder;

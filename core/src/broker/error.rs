@@ -53,6 +53,16 @@ impl BrokerError {
         matches!(self.kind, BrokerErrorKind::Authentication | BrokerErrorKind::Permission)
     }
 
+    /// Whether it stays until a person changes something: a setting, a permission, what is declared. Anything else (no quorum at
+    /// the moment, an internal error) may be gone at the next try.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        matches!(
+            self.kind,
+            BrokerErrorKind::Permission | BrokerErrorKind::NotFound | BrokerErrorKind::Mismatch
+        )
+    }
+
     /// Whether something that we sent made the broker close the channel, rather than the network or an operator.
     #[must_use]
     pub fn is_our_doing(&self) -> bool {

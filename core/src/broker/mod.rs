@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration, QueueDepth};
 
 use crate::message::Message;
+use crate::watch;
 
 /// RabbitMQ by itself, with a thread of its own for its connections. Nothing connects yet.
 ///

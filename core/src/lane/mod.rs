@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::connect::TopologyMode;
@@ -22,6 +22,7 @@ use crate::id::JobId;
 use crate::ledger::{Fate, NewEntry, Settings, Target};
 use crate::message::Message;
 use crate::supervisor::Link;
+use crate::watch;
 pub(crate) use room::RoomLimits;
 use room::{Room, RoomTaken};
 use task::LaneTask;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::channel::{Channel, ChannelEvent};
@@ -18,6 +18,7 @@ use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::ledger::{Ledger, Resolved, Settings};
 use crate::supervisor::{LinkState, stopped};
 use crate::topology::{TopologyError, ensure};
+use crate::watch;
 
 /// How many commands are taken in one turn.
 const COMMANDS_A_TURN: usize = 256;
@@ -153,7 +154,7 @@ impl LaneTask {
                 let result = ensure(&*session, mode, &declarations)
                     .await
                     .map_err(TopologyError::into_broker_error);
-                if result.as_ref().is_err_and(|error| !error.is_our_doing()) {
+                if result.as_ref().is_err_and(|error| !error.needs_a_person()) {
                     // It is tried again at once, on this connection if it still lives.
                     tokio::time::sleep(DECLARE_PAUSE).await;
                 }

@@ -216,7 +216,7 @@ impl<W> Ledger<W> {
         }
         match result {
             Ok(()) => self.lines.set_gate(line, Gate::Open),
-            Err(error) if error.is_our_doing() => {
+            Err(error) if error.needs_a_person() => {
                 let waiting: Vec<u64> = self.lines.line(line).waiting.iter().copied().collect();
                 for seq in waiting {
                     self.refuse(seq, Why::Undeclared(error.clone()), resolved);

@@ -6,10 +6,9 @@ mod pace;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::watch;
-
 use crate::broker::{Broker, BrokerError, Health, Session};
 use crate::clock::Clock;
+use crate::watch;
 use pace::Pace;
 
 /// A supervised connection, as its users see it. Cheap to clone.

@@ -70,7 +70,7 @@ impl TopologyError {
     /// Whether only a person can mend it: other arguments, no permission, nothing there in a mode that does not declare.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.error.is_our_doing()
+        self.error.needs_a_person()
     }
 
     /// What the broker said.

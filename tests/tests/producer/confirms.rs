@@ -14,24 +14,38 @@ async fn an_enqueued_job_lies_in_its_queue_when_the_call_returns() {
     let queue = own_queue("simple");
 
     // When
-    let id = producer.enqueue(Note::new(7)).queue(&queue).id("note-7").await.expect("confirmed");
+    let id = producer
+        .enqueue(Note::new(7))
+        .queue(&queue)
+        .id("note-7")
+        .await
+        .expect("confirmed");
 
     // Then
     let messages = taker::take_all(producer.rabbit(), queue.name()).await;
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].properties.message_id.as_deref(), Some("note-7"));
-    assert_eq!((id.as_str(), &messages[0].body[..]), ("note-7", &br#"{"number":7,"text":"hello"}"#[..]));
+    assert_eq!(
+        (id.as_str(), &messages[0].body[..]),
+        ("note-7", &br#"{"number":7,"text":"hello"}"#[..])
+    );
 }
 
 #[tokio::test]
 async fn thousands_of_pipelined_jobs_get_each_its_own_verdict() {
     // Given one queue that takes all, one that is full after ten, and none for the rest; nothing is declared on the way
     let url = shared().await.amqp_url();
-    let (open, full, missing) = (own_queue("open"), own_queue("full").max_length(10), own_queue("missing"));
+    let (open, full, missing) = (
+        own_queue("open"),
+        own_queue("full").max_length(10),
+        own_queue("missing"),
+    );
     let declaring = connect(&url).await;
     make(&declaring, &open).await;
     make(&declaring, &full).await;
-    let producer = Producer::connect(options(&url).topology(TopologyMode::None)).await.expect("connected");
+    let producer = Producer::connect(options(&url).topology(TopologyMode::None))
+        .await
+        .expect("connected");
 
     // When 12,000 jobs for the three are on the wire together, in a mixed order
     let queue_of = |number: usize| match number % 7 {
@@ -62,7 +76,10 @@ async fn thousands_of_pipelined_jobs_get_each_its_own_verdict() {
     // Then each verdict is true, to the message, and in order
     assert_eq!(numbers_in(producer.rabbit(), &open).await, stored);
     assert!(full_refused > 1_600, "{full_refused}");
-    assert_eq!(numbers_in(producer.rabbit(), &full).await, full_ok.into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        numbers_in(producer.rabbit(), &full).await,
+        full_ok.into_iter().collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -78,7 +95,10 @@ async fn enqueue_all_gives_one_result_per_job_and_keeps_their_order() {
 
     // Then
     assert!(results.len() == 3_000 && results.iter().all(Result::is_ok));
-    assert_eq!(numbers_in(producer.rabbit(), &queue).await, (0..3_000).collect::<Vec<_>>());
+    assert_eq!(
+        numbers_in(producer.rabbit(), &queue).await,
+        (0..3_000).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -89,17 +109,31 @@ async fn a_queue_deleted_under_the_producer_is_declared_again_and_nothing_is_ref
     make(&producer, &queue).await;
 
     // When
-    shared().await.ctl(&["delete_queue", queue.name()]).await.expect("deleted");
+    shared()
+        .await
+        .ctl(&["delete_queue", queue.name()])
+        .await
+        .expect("deleted");
     let mut pending = Vec::new();
     for number in 0..500 {
-        pending.push(producer.enqueue(Note::new(number)).queue(&queue).submit().await.expect("accepted"));
+        pending.push(
+            producer
+                .enqueue(Note::new(number))
+                .queue(&queue)
+                .submit()
+                .await
+                .expect("accepted"),
+        );
     }
     for pending in pending {
         pending.await.expect("declared again, sent again, confirmed");
     }
 
     // Then every job is there, in order
-    assert_eq!(numbers_in(producer.rabbit(), &queue).await, (0..500).collect::<Vec<_>>());
+    assert_eq!(
+        numbers_in(producer.rabbit(), &queue).await,
+        (0..500).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -111,11 +145,22 @@ async fn another_definition_of_a_queue_is_refused_with_an_explanation() {
 
     // When
     let other = connect(&shared().await.amqp_url()).await;
-    let error = other.enqueue(Note::new(1)).queue(&queue.clone().delivery_limit(7)).await.expect_err("refused");
+    let error = other
+        .enqueue(Note::new(1))
+        .queue(&queue.clone().delivery_limit(7))
+        .await
+        .expect_err("refused");
 
     // Then
     let text = error.to_string();
-    for part in [queue.name(), "exists with other settings", "x-delivery-limit", "'7'", "'100'", "never deletes"] {
+    for part in [
+        queue.name(),
+        "exists with other settings",
+        "x-delivery-limit",
+        "'7'",
+        "'100'",
+        "never deletes",
+    ] {
         assert!(text.contains(part), "no {part:?} in: {text}");
     }
 }
@@ -129,7 +174,14 @@ async fn a_dropped_enqueue_sends_nothing_and_a_dropped_pending_changes_nothing()
     // When
     drop(producer.enqueue(Note::new(1)).queue(&queue));
     drop(producer.enqueue(Note::new(2)).queue(&queue).submit());
-    drop(producer.enqueue(Note::new(3)).queue(&queue).submit().await.expect("accepted"));
+    drop(
+        producer
+            .enqueue(Note::new(3))
+            .queue(&queue)
+            .submit()
+            .await
+            .expect("accepted"),
+    );
     producer.enqueue(Note::new(4)).queue(&queue).await.expect("confirmed");
 
     // Then
@@ -143,7 +195,14 @@ async fn closing_waits_for_what_was_accepted() {
     let queue = own_queue("closing");
     let producer = connect(&url).await;
     for number in 0..2_000 {
-        drop(producer.enqueue(Note::new(number)).queue(&queue).submit().await.expect("accepted"));
+        drop(
+            producer
+                .enqueue(Note::new(number))
+                .queue(&queue)
+                .submit()
+                .await
+                .expect("accepted"),
+        );
     }
 
     // When
@@ -151,7 +210,10 @@ async fn closing_waits_for_what_was_accepted() {
 
     // Then
     let reader = connect(&url).await;
-    assert_eq!(numbers_in(reader.rabbit(), &queue).await, (0..2_000).collect::<Vec<_>>());
+    assert_eq!(
+        numbers_in(reader.rabbit(), &queue).await,
+        (0..2_000).collect::<Vec<_>>()
+    );
     let error = producer.enqueue(Note::new(1)).queue(&queue).await.expect_err("closed");
     assert_eq!(error.fate(), Fate::NotSent);
 }

@@ -22,7 +22,10 @@ struct Note {
 
 impl Note {
     fn new(number: usize) -> Self {
-        Self { number, text: "hello".to_owned() }
+        Self {
+            number,
+            text: "hello".to_owned(),
+        }
     }
 }
 

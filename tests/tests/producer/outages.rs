@@ -26,7 +26,14 @@ async fn jobs_accepted_while_the_broker_is_killed_and_restarted_are_all_stored_i
         if number == 2_000 {
             node.kill_at_once();
         }
-        pending.push(producer.enqueue(Note::new(number)).queue(&queue).submit().await.expect("accepted"));
+        pending.push(
+            producer
+                .enqueue(Note::new(number))
+                .queue(&queue)
+                .submit()
+                .await
+                .expect("accepted"),
+        );
     }
     node.start_again().await;
     for pending in pending {
@@ -38,10 +45,15 @@ async fn jobs_accepted_while_the_broker_is_killed_and_restarted_are_all_stored_i
     let mut seen = BTreeSet::new();
     for message in &messages {
         let fresh = seen.insert(message.properties.message_id.clone());
-        assert!(fresh || message.properties.headers.contains_key("leveret-resent"), "an unexplained duplicate");
+        assert!(
+            fresh || message.properties.headers.contains_key("leveret-resent"),
+            "an unexplained duplicate"
+        );
     }
-    let numbers: Vec<usize> =
-        messages.iter().map(|message| serde_json::from_slice::<Note>(&message.body).expect("a note").number).collect();
+    let numbers: Vec<usize> = messages
+        .iter()
+        .map(|message| serde_json::from_slice::<Note>(&message.body).expect("a note").number)
+        .collect();
     assert_eq!(first_occurrences(&numbers), (0..6_000).collect::<Vec<_>>());
 }
 
@@ -59,7 +71,11 @@ async fn the_order_of_each_queue_survives_connections_that_break_again_and_again
     let mut pending = Vec::new();
     for number in 0..8_000 {
         if number % 800 == 799 {
-            if number % 1_600 == 799 { proxy.cut().await } else { proxy.cut_after(777) }
+            if number % 1_600 == 799 {
+                proxy.cut().await
+            } else {
+                proxy.cut_after(777)
+            }
         }
         let enqueue = producer.enqueue(Note::new(number)).queue(&queues[number % 2]);
         pending.push(enqueue.submit().await.expect("accepted"));
@@ -71,7 +87,10 @@ async fn the_order_of_each_queue_survives_connections_that_break_again_and_again
     // Then
     for (parity, queue) in queues.iter().enumerate() {
         let numbers = numbers_in(producer.rabbit(), queue).await;
-        assert_eq!(first_occurrences(&numbers), (0..8_000).filter(|n| n % 2 == parity).collect::<Vec<_>>());
+        assert_eq!(
+            first_occurrences(&numbers),
+            (0..8_000).filter(|n| n % 2 == parity).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -82,7 +101,13 @@ async fn a_producer_that_starts_before_its_broker_delivers_when_it_comes() {
     proxy.refuse().await;
     let rabbit = Rabbit::start(options(&proxy.amqp_url())).expect("valid options");
     let queue = own_queue("early");
-    let pending = rabbit.producer().enqueue(Note::new(1)).queue(&queue).submit().await.expect("accepted");
+    let pending = rabbit
+        .producer()
+        .enqueue(Note::new(1))
+        .queue(&queue)
+        .submit()
+        .await
+        .expect("accepted");
 
     // When
     proxy.accept().await;
@@ -99,21 +124,35 @@ async fn a_blocked_broker_makes_enqueues_wait_and_shows_as_blocked() {
     let producer = connect(&node.amqp_url()).await;
     let queue = own_queue("blocked");
     make(&producer, &queue).await;
-    node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await.expect("set");
+    node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"])
+        .await
+        .expect("set");
 
     // When
     let mut pending = Vec::new();
     for number in 0..100 {
-        pending.push(producer.enqueue(Note::new(number)).queue(&queue).submit().await.expect("accepted"));
+        pending.push(
+            producer
+                .enqueue(Note::new(number))
+                .queue(&queue)
+                .submit()
+                .await
+                .expect("accepted"),
+        );
     }
     let mut state = producer.rabbit().publishing().state();
     let blocked = state.wait_for(leveret::runtime::LinkState::is_blocked);
-    leveret_tests::signal::soon("the alarm shows", blocked).await.expect("the link lives");
+    leveret_tests::signal::soon("the alarm shows", blocked)
+        .await
+        .expect("the link lives");
     node.ctl(&["set_vm_memory_high_watermark", "0.4"]).await.expect("set");
 
     // Then all goes through, in order, once
     for pending in pending {
         pending.await.expect("confirmed");
     }
-    assert_eq!(numbers_in(producer.rabbit(), &queue).await, (0..100).collect::<Vec<_>>());
+    assert_eq!(
+        numbers_in(producer.rabbit(), &queue).await,
+        (0..100).collect::<Vec<_>>()
+    );
 }

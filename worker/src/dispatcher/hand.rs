@@ -77,6 +77,14 @@ impl Hand {
         Some((held, key))
     }
 
+    /// Puts a job in hand in line once more.
+    pub(super) fn wait(&mut self, number: u64, entry: Arc<Entry>) {
+        if let Some(held) = self.held.get_mut(&number) {
+            held.stage = Stage::Waiting(entry);
+            self.waiting.push_back(number);
+        }
+    }
+
     /// The next to start.
     pub(super) fn next_waiting(&mut self) -> Option<u64> {
         self.waiting.pop_front()

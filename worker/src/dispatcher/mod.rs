@@ -24,8 +24,8 @@ use std::time::Duration;
 use leveret::broker::{BrokerError, Consumer, Health, Session};
 use leveret::runtime::{Lane, Link, LinkState, Target};
 use leveret::topology::{Topology, TopologyError, ensure};
+use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 

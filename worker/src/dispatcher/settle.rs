@@ -7,10 +7,10 @@ use leveret::envelope::{Failure, Republish, republish};
 use leveret::runtime::Target;
 use leveret::{Backoff, DeadLetter};
 
-use super::Dispatcher;
 use super::channels::{ChannelLease, Settled};
 use super::hand::{Held, Stage};
 use super::successor::{Purpose, Sent, Successor, send};
+use super::{Dispatcher, Phase};
 use crate::verdict::{Ended, Fault, Tries, Verdict, verdict};
 
 impl Dispatcher {
@@ -124,8 +124,9 @@ impl Dispatcher {
             target: self.target(purpose),
             message,
             purpose,
-            // A returned job can simply be requeued, and a quorum queue dead-letters without loss. A classic one does not.
-            replaceable: purpose == Purpose::Return || !self.setup.plan.queue.is_classic(),
+            // A returned job can be requeued, the next attempt can be made here, and a quorum queue dead-letters without loss.
+            // A classic one does not.
+            replaceable: purpose != Purpose::DeadLetter || !self.setup.plan.queue.is_classic(),
             timeout: self.wires.options.deadlines().confirm,
         });
         self.begin(number, successor);
@@ -172,11 +173,13 @@ impl Dispatcher {
                     job = %held.attempt.incoming.id,
                     ?purpose,
                     why,
-                    "the successor of a job cannot be stored; the broker takes the job over"
+                    "the successor of a job cannot be stored; there is another way"
                 );
                 match purpose {
                     Purpose::Return => self.requeue(number),
-                    _ => self.leave_to_the_broker(number),
+                    Purpose::Retry => self.run_again_here(number, 1),
+                    Purpose::Snooze => self.run_again_here(number, 0),
+                    Purpose::DeadLetter => self.leave_to_the_broker(number),
                 }
             }
             Sent::Withdrawn => self.withdrawn(number, successor),
@@ -192,6 +195,25 @@ impl Dispatcher {
             self.begin(number, successor);
         } else {
             self.requeue(number);
+        }
+    }
+
+    /// The next attempt of a job whose queue takes no copy of it: on the delivery in hand. Were the job held until there is room,
+    /// a full queue whose consumers hold nothing but such jobs would stay full for ever.
+    fn run_again_here(&mut self, number: u64, failed_attempts: u32) {
+        let Some(held) = self.hand.get_mut(number).filter(|held| held.lease.is_some()) else {
+            self.hand.remove(number);
+            return;
+        };
+        let name = held.attempt.incoming.name.as_deref();
+        let entry = name.and_then(|name| self.setup.registry.find(name)).cloned();
+        let leaving = *self.setup.phase.borrow() > Phase::Running || self.channels.is_halted();
+        match entry {
+            Some(entry) if !leaving => {
+                held.attempt = Arc::new(held.attempt.again(failed_attempts));
+                self.hand.wait(number, entry);
+            }
+            _ => self.requeue(number),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Successor {
     pub(super) target: Target,
     pub(super) message: Message,
     pub(super) purpose: Purpose,
-    /// Whether the broker itself can take the job over where this message cannot be stored.
+    /// Whether there is another way where this message cannot be stored. Otherwise the job is held until it can.
     pub(super) replaceable: bool,
     /// How long one try may take.
     pub(super) timeout: Duration,
@@ -44,7 +44,7 @@ pub(super) enum Sent {
 /// The waits between the tries.
 const PACE: Backoff = Backoff::exponential("100ms", "10s");
 
-/// How often a successor is tried whose job the broker can take over.
+/// How often a successor is tried that is replaceable.
 const TRIES: u32 = 5;
 
 /// Publishes until it is confirmed, until `stop` resolves, or until it is of no use to go on.

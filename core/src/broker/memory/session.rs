@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::consumer::MemoryConsumer;
 use super::fault::{Fault, FaultPoint, Moment};
@@ -15,6 +14,7 @@ use super::refusal;
 use super::world::World;
 use crate::broker::topology::{Declaration, QueueDepth};
 use crate::broker::{BrokerError, Consumer, Health, Publisher, Session};
+use crate::watch;
 
 /// How long a command waits for a blocked connection.
 const DEADLINE: Duration = Duration::from_secs(15);

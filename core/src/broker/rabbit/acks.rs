@@ -46,7 +46,11 @@ impl AckBook {
         for tag in std::mem::take(&mut self.finished) {
             // What went with the prefix is not there any more.
             if let Some(Some(settlement)) = self.open.remove(&tag) {
-                receipts.push(Receipt { tag, multiple: false, settlement });
+                receipts.push(Receipt {
+                    tag,
+                    multiple: false,
+                    settlement,
+                });
             }
         }
         receipts
@@ -60,7 +64,11 @@ impl AckBook {
             let (tag, _) = first.remove_entry();
             match &mut run {
                 Some(run) if run.settlement == settlement => (run.tag, run.multiple) = (tag, true),
-                _ => receipts.extend(run.replace(Receipt { tag, multiple: false, settlement })),
+                _ => receipts.extend(run.replace(Receipt {
+                    tag,
+                    multiple: false,
+                    settlement,
+                })),
             }
         }
         receipts.extend(run);
@@ -75,11 +83,19 @@ mod tests {
     use crate::broker::Settlement::{Ack, DeadLetter, Requeue};
 
     fn one(tag: u64, settlement: Settlement) -> Receipt {
-        Receipt { tag, multiple: false, settlement }
+        Receipt {
+            tag,
+            multiple: false,
+            settlement,
+        }
     }
 
     fn up_to(tag: u64, settlement: Settlement) -> Receipt {
-        Receipt { tag, multiple: true, settlement }
+        Receipt {
+            tag,
+            multiple: true,
+            settlement,
+        }
     }
 
     #[test]
@@ -91,8 +107,14 @@ mod tests {
             (&[(2, Ack), (1, Ack), (3, Ack)], &[up_to(3, Ack)]),
             (&[(1, Ack), (2, Ack), (5, Ack)], &[up_to(2, Ack), one(5, Ack)]),
             (&[(1, Requeue), (2, Requeue), (3, Requeue)], &[up_to(3, Requeue)]),
-            (&[(1, Ack), (2, Requeue), (3, Ack), (4, Ack)], &[one(1, Ack), one(2, Requeue), up_to(4, Ack)]),
-            (&[(5, DeadLetter), (4, DeadLetter)], &[one(5, DeadLetter), one(4, DeadLetter)]),
+            (
+                &[(1, Ack), (2, Requeue), (3, Ack), (4, Ack)],
+                &[one(1, Ack), one(2, Requeue), up_to(4, Ack)],
+            ),
+            (
+                &[(5, DeadLetter), (4, DeadLetter)],
+                &[one(5, DeadLetter), one(4, DeadLetter)],
+            ),
         ];
         for (finished, expected) in cases {
             let mut book = AckBook::default();
@@ -153,11 +175,20 @@ mod tests {
 
     impl Model {
         fn receive(&mut self, receipt: Receipt) -> Result<(), TestCaseError> {
-            prop_assert!(self.unsettled.contains_key(&receipt.tag), "unknown delivery tag {}", receipt.tag);
+            prop_assert!(
+                self.unsettled.contains_key(&receipt.tag),
+                "unknown delivery tag {}",
+                receipt.tag
+            );
             let covered = |tag: u64| tag == receipt.tag || (receipt.multiple && tag < receipt.tag);
             let tags: Vec<u64> = self.unsettled.keys().copied().filter(|&tag| covered(tag)).collect();
             for tag in tags {
-                prop_assert_eq!(self.unsettled.remove(&tag), Some(Some(receipt.settlement)), "tag {}", tag);
+                prop_assert_eq!(
+                    self.unsettled.remove(&tag),
+                    Some(Some(receipt.settlement)),
+                    "tag {}",
+                    tag
+                );
             }
             Ok(())
         }

@@ -71,7 +71,11 @@ impl RabbitConsumer {
     /// Queues one frame. The client queues it at the first poll, in the order of these calls, and writes it whether or not
     /// anyone waits for that. If the channel is gone the broker requeues by itself, and the stream says so.
     fn tell(&self, receipt: Receipt) {
-        let Receipt { tag, multiple, settlement } = receipt;
+        let Receipt {
+            tag,
+            multiple,
+            settlement,
+        } = receipt;
         let nack = |requeue| self.channel.basic_nack(tag, BasicNackOptions { multiple, requeue });
         match settlement {
             Settlement::Ack => start(self.channel.basic_ack(tag, BasicAckOptions { multiple })),

@@ -55,7 +55,11 @@ pub(super) fn from_amqp(amqp: &BasicProperties) -> Properties {
         app_id: text(amqp.app_id()),
         timestamp: *amqp.timestamp(),
         priority: *amqp.priority(),
-        headers: amqp.headers().as_ref().map(|table| headers(table, 0)).unwrap_or_default(),
+        headers: amqp
+            .headers()
+            .as_ref()
+            .map(|table| headers(table, 0))
+            .unwrap_or_default(),
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// Connects to one host within the connect deadline.
-    pub(super) async fn dial(&self, endpoint: &AmqpEndpoint, host: &Host, name: &str) -> Result<Arc<Line>, BrokerError> {
+    pub(super) async fn dial(
+        &self,
+        endpoint: &AmqpEndpoint,
+        host: &Host,
+        name: &str,
+    ) -> Result<Arc<Line>, BrokerError> {
         let deadline = self.deadlines.connect;
         // Cut when this future ends early: otherwise the client's thread waits for a silent host for good.
         let cable = Cable::default();

@@ -75,7 +75,10 @@ fn is_about_a_message(text: &str) -> bool {
 /// A name as the protocol takes it.
 pub(super) fn short(name: &str) -> Result<ShortString, BrokerError> {
     ShortString::try_new(name).map_err(|_| {
-        let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {}", name.len());
+        let text = format!(
+            "AMQP allows 255 bytes for a name, key or property, and one has {}",
+            name.len()
+        );
         BrokerError::new(BrokerErrorKind::Protocol, text)
     })
 }
@@ -109,14 +112,38 @@ mod tests {
     #[test]
     fn replies_of_the_broker_become_the_kinds_that_decide_something() {
         for (code, text, expected) in [
-            (320, "CONNECTION_FORCED - broker forced connection closure", BrokerErrorKind::Transport),
-            (403, "ACCESS_REFUSED - access to queue 'a' refused", BrokerErrorKind::Permission),
+            (
+                320,
+                "CONNECTION_FORCED - broker forced connection closure",
+                BrokerErrorKind::Transport,
+            ),
+            (
+                403,
+                "ACCESS_REFUSED - access to queue 'a' refused",
+                BrokerErrorKind::Permission,
+            ),
             (404, "NOT_FOUND - no queue 'a' in vhost '/'", BrokerErrorKind::NotFound),
             (405, "RESOURCE_LOCKED - exclusive", BrokerErrorKind::Mismatch),
-            (406, "PRECONDITION_FAILED - inequivalent arg 'x-queue-type'", BrokerErrorKind::Mismatch),
-            (406, "PRECONDITION_FAILED - unknown delivery tag 5", BrokerErrorKind::Protocol),
-            (406, "PRECONDITION_FAILED - message size 9 is larger than", BrokerErrorKind::Protocol),
-            (406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out", BrokerErrorKind::Protocol),
+            (
+                406,
+                "PRECONDITION_FAILED - inequivalent arg 'x-queue-type'",
+                BrokerErrorKind::Mismatch,
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - unknown delivery tag 5",
+                BrokerErrorKind::Protocol,
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - message size 9 is larger than",
+                BrokerErrorKind::Protocol,
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
+                BrokerErrorKind::Protocol,
+            ),
             (540, "NOT_IMPLEMENTED - x", BrokerErrorKind::Protocol),
         ] {
             let error = open(&reply(code, text));
@@ -127,7 +154,10 @@ mod tests {
     #[test]
     fn at_the_handshake_a_refusal_is_about_who_we_are() {
         for code in [403, 530] {
-            assert_eq!(handshake(&reply(code, "refused")).kind(), BrokerErrorKind::Authentication);
+            assert_eq!(
+                handshake(&reply(code, "refused")).kind(),
+                BrokerErrorKind::Authentication
+            );
         }
         assert_eq!(handshake(&reply(541, "x")).kind(), BrokerErrorKind::Protocol);
     }

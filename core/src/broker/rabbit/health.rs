@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use lapin::{ConnectionStatus, Event};
-use tokio::sync::watch;
 
 use super::error;
 use crate::broker::{BrokerError, BrokerErrorKind, Health};
+use crate::watch;
 
 /// Follows the client's events until the connection is gone.
 pub(super) async fn follow(

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use lapin::{Channel, Connection};
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::dial::Cable;
 use super::{AmqpThread, error, health};
 use crate::broker::{BrokerError, BrokerErrorKind, Health};
 use crate::connect::Deadlines;
+use crate::watch;
 
 /// One connection. It is cut when the last of its session, publishers and consumers is gone.
 pub(super) struct Line {
@@ -31,7 +31,11 @@ impl Line {
         thread: Arc<AmqpThread>,
     ) -> Arc<Self> {
         let (health, _) = watch::channel(Health::Open);
-        let follow = health::follow(connection.events_listener(), connection.status().clone(), health.clone());
+        let follow = health::follow(
+            connection.events_listener(),
+            connection.status().clone(),
+            health.clone(),
+        );
         Arc::new(Self {
             deadlines,
             follow: thread.handle().spawn(follow).abort_handle(),
@@ -47,7 +51,12 @@ impl Line {
     }
 
     pub(super) async fn open_channel(&self) -> Result<Channel, BrokerError> {
-        error::within(self.deadlines.rpc, "opening a channel", self.connection.create_channel()).await
+        error::within(
+            self.deadlines.rpc,
+            "opening a channel",
+            self.connection.create_channel(),
+        )
+        .await
     }
 
     /// Closes a channel in order. A failure is nobody's business: the channel is gone either way.
@@ -61,7 +70,12 @@ impl Line {
         self.follow.abort();
         let closing = self.connection.close(200, "OK".into());
         let _ = error::within(self.deadlines.close, "closing the connection", closing).await;
-        drop(self._cable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        drop(
+            self._cable
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take(),
+        );
         let closed = BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side");
         health::set(&self.health, Health::Closed(closed));
     }

@@ -7,16 +7,14 @@ use async_trait::async_trait;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, ExchangeKind as AmqpExchangeKind};
-use tokio::sync::watch;
 
 use super::consumer::RabbitConsumer;
 use super::convert::arguments;
 use super::error::{short, within};
 use super::line::Line;
 use super::publisher::RabbitPublisher;
-use crate::broker::{
-    BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, QueueDepth, Session,
-};
+use crate::broker::{BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, QueueDepth, Session};
+use crate::watch;
 
 pub(super) struct RabbitSession {
     line: Arc<Line>,
@@ -32,20 +30,27 @@ impl RabbitSession {
         match declaration {
             Declaration::Exchange(exchange) => {
                 let (name, table) = (short(&exchange.name)?, arguments(&exchange.arguments)?);
-                let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+                let options = ExchangeDeclareOptions {
+                    durable: true,
+                    ..Default::default()
+                };
                 let declaring = channel.exchange_declare(name, kind(exchange.kind), options, table);
                 within(deadline, "declaring an exchange", declaring).await
             }
             Declaration::Queue(queue) => {
                 let (name, table) = (short(&queue.name)?, arguments(&queue.arguments)?);
-                let options = QueueDeclareOptions { durable: true, ..Default::default() };
+                let options = QueueDeclareOptions {
+                    durable: true,
+                    ..Default::default()
+                };
                 let declaring = channel.queue_declare(name, options, table);
                 within(deadline, "declaring a queue", declaring).await.map(drop)
             }
             Declaration::Binding(binding) => {
                 let (queue, exchange) = (short(&binding.queue)?, short(&binding.exchange)?);
                 let key = short(&binding.routing_key)?;
-                let binding = channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
+                let binding =
+                    channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
                 within(deadline, "binding a queue", binding).await
             }
         }
@@ -79,7 +84,10 @@ impl Session for RabbitSession {
     async fn inspect(&self, queue: &str) -> Result<QueueDepth, BrokerError> {
         let name = short(queue)?;
         let channel = self.line.open_channel().await?;
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
         let asking = channel.queue_declare(name, options, FieldTable::default());
         let queue = within(self.line.deadlines.rpc, "inspecting a queue", asking).await?;
         self.line.close_channel(&channel).await;
@@ -92,7 +100,10 @@ impl Session for RabbitSession {
     async fn inspect_exchange(&self, exchange: &str) -> Result<(), BrokerError> {
         let name = short(exchange)?;
         let channel = self.line.open_channel().await?;
-        let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+        let options = ExchangeDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
         let asking = channel.exchange_declare(name, AmqpExchangeKind::Direct, options, FieldTable::default());
         within(self.line.deadlines.rpc, "inspecting an exchange", asking).await?;
         self.line.close_channel(&channel).await;
@@ -104,7 +115,9 @@ impl Session for RabbitSession {
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
-        Ok(Box::new(RabbitConsumer::open(Arc::clone(&self.line), queue, prefetch).await?))
+        Ok(Box::new(
+            RabbitConsumer::open(Arc::clone(&self.line), queue, prefetch).await?,
+        ))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -61,7 +61,9 @@ mod tests {
     #[tokio::test]
     async fn the_thread_can_be_dropped_inside_async_code() {
         let thread = AmqpThread::start().expect("a thread");
-        let name = thread.handle().spawn(async { std::thread::current().name().map(str::to_owned) });
+        let name = thread
+            .handle()
+            .spawn(async { std::thread::current().name().map(str::to_owned) });
 
         assert_eq!(name.await.expect("the task").as_deref(), Some("leveret-amqp"));
         drop(thread);

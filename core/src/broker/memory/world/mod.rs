@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::fault::{Fault, FaultPlan, FaultPoint, Moment};
 use super::refusal;
 use super::state::{Effect, Settled, State};
 use crate::broker::{BrokerError, Destination, Health};
 use crate::message::Message;
+use crate::watch;
 use answers::AnswerBox;
 use events::EventBox;
 

@@ -1,0 +1,114 @@
+//! The reckoning: every promise, against what was seen and what lies in the broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leveret::broker::memory::MemoryBroker;
+use leveret::{Fate, Why};
+
+use crate::life::{Settings, Story};
+use crate::world::{QUEUES, Run, Seen, World};
+
+/// Checks a life that has come to rest.
+pub(crate) fn everything(broker: &MemoryBroker, world: &World, settings: &Settings) -> Story {
+    let seen = world.seen();
+    let dead = dead_letters(broker);
+    let mut story = Story {
+        jobs: world.plots.len() as u64,
+        dead: dead.len() as u64,
+        ..Story::default()
+    };
+    assert_eq!(seen.fates.len(), world.plots.len(), "every caller was told, or crashed");
+    for (number, fate) in &seen.fates {
+        let runs = seen.runs.get(number).map(Vec::as_slice).unwrap_or_default();
+        let ended = runs.iter().any(|run| run.finished) || dead.contains(number);
+        match fate {
+            Ok(()) => assert!(ended, "job {number} was confirmed and is lost: {runs:?}"),
+            Err(fate) if is_certain(fate) => {
+                story.refused += 1;
+                assert!(
+                    runs.is_empty() && !ended,
+                    "job {number} is {fate:?} and ran all the same: {runs:?}"
+                );
+            }
+            Err(_) => story.unknown += 1,
+        }
+        story.runs += runs.len() as u64;
+        story.duplicates += explained_duplicates(*number, runs);
+    }
+    assert!(
+        broker.depth("leveret.lost").is_none_or(|depth| depth.ready == 0),
+        "nothing was unroutable"
+    );
+    bounded(&seen, settings);
+    if settings.keeps_order() {
+        in_order(&seen, world);
+    }
+    story
+}
+
+/// Whether a fate promises that the job is not in the broker. A job that is refused because three channels died under it is
+/// not quite certain here: the weather kills channels for no reason.
+fn is_certain(fate: &Fate) -> bool {
+    matches!(
+        fate,
+        Fate::NotSent | Fate::Refused(Why::Nacked | Why::Unroutable | Why::Undeclared(_) | Why::Unsendable(_))
+    )
+}
+
+fn dead_letters(broker: &MemoryBroker) -> BTreeSet<usize> {
+    let messages = QUEUES
+        .iter()
+        .flat_map(|queue| broker.messages(&format!("{}.dead", queue.name())));
+    messages
+        .map(|message| message.properties.message_id.expect("set").parse().expect("a number"))
+        .collect()
+}
+
+/// Every run beyond the first of one message was announced as a possible repetition, or has two ancestors: where a message ran
+/// twice, each of the runs may have had a successor.
+fn explained_duplicates(number: usize, runs: &[Run]) -> u64 {
+    let mut by_step: BTreeMap<(i64, u32), Vec<&Run>> = BTreeMap::new();
+    for run in runs {
+        by_step.entry((run.hop, run.attempt)).or_default().push(run);
+    }
+    let mut ancestors = 1;
+    let mut duplicates = 0;
+    for runs in by_step.values() {
+        let unannounced = runs.iter().filter(|run| !run.announced).count();
+        assert!(
+            unannounced <= ancestors,
+            "job {number} has an unexplained duplicate: {runs:?}"
+        );
+        ancestors = ancestors.max(runs.len());
+        duplicates += runs.len() as u64 - 1;
+    }
+    duplicates
+}
+
+fn bounded(seen: &Seen, settings: &Settings) {
+    // A crashed worker's handlers are gone, so at any time at most `workers` of them run, each queue on its own.
+    let most = settings.workers.max(1) * settings.concurrency * QUEUES.len();
+    assert!(
+        seen.most_running <= most,
+        "{} handlers at once, {most} allowed",
+        seen.most_running
+    );
+    assert_eq!(seen.running, 0, "a handler still runs");
+}
+
+/// With one worker that holds one job at a time, jobs of a queue start in the order of their enqueueing.
+fn in_order(seen: &Seen, world: &World) {
+    for queue in 0..QUEUES.len() {
+        let started: Vec<usize> = seen
+            .first_runs
+            .iter()
+            .copied()
+            .filter(|number| world.plots[*number].queue == queue)
+            .collect();
+        assert!(
+            started.is_sorted(),
+            "queue {}: started in the order {started:?}",
+            QUEUES[queue].name()
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The simulation: producer and worker, whole, on the in-memory broker, under faults at every step, with time that passes only
+//! when everybody waits. A seed decides everything, so each run can be repeated: `LEVERET_SIM_SEED=4711 cargo test -p
+//! leveret-tests --test simulation -- --nocapture one_seed`.
+
+// A broken expectation ends the test at the place where it shows.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod check;
+mod life;
+mod weather;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use life::{Story, live};
+
+/// Seeds that once showed a bug, named after it.
+const NAMED: &[(&str, u64)] = &[];
+
+/// How many seeds a normal run tries; `LEVERET_SIM_SEEDS` overrides it.
+const SEEDS: u64 = 10_000;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs a seed; a broken promise names the seed.
+fn run(seed: u64) -> Story {
+    let outcome = std::panic::catch_unwind(|| live(seed));
+    outcome.unwrap_or_else(|_| panic!("seed {seed} breaks a promise; run it alone with LEVERET_SIM_SEED={seed}"))
+}
+
+#[test]
+fn no_promise_breaks_under_any_of_ten_thousand_seeds() {
+    let seeds = variable("LEVERET_SIM_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let started = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    let total = std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut total = Story::default();
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= seeds {
+                            return total;
+                        }
+                        total.add(&run(seed));
+                    }
+                })
+            })
+            .collect();
+        let stories = runners
+            .into_iter()
+            .map(|runner| runner.join().expect("the seed is named above"));
+        stories.fold(Story::default(), |mut total, story| {
+            total.add(&story);
+            total
+        })
+    });
+    println!("{seeds} seeds in {:?}: {total}", started.elapsed());
+    // A simulation in which nothing goes wrong proves nothing.
+    assert!(
+        total.faults > seeds && total.duplicates > 0 && total.dead > 0 && total.unknown > 0 && total.refused > 0,
+        "{total}"
+    );
+}
+
+#[test]
+fn seeds_that_once_showed_a_bug_stay_sound() {
+    for (bug, seed) in NAMED {
+        println!("{bug}: {}", run(*seed));
+    }
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    for seed in [1, 17, 4711] {
+        assert_eq!(live(seed), live(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn one_seed() {
+    leveret_tests::logs::init();
+    let seed = variable("LEVERET_SIM_SEED").unwrap_or(0);
+    println!("seed {seed}: {}", live(seed));
+}

@@ -1,0 +1,82 @@
+//! What goes wrong, and how often: drawn from the seed at every step in which the broker takes part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use leveret::broker::memory::{Fault, FaultPlan, FaultPoint, Moment};
+
+/// The faults of one seed.
+pub(crate) struct Weather {
+    rng: Rng,
+    /// The share of steps at which something goes wrong.
+    rate: f64,
+    count: Arc<AtomicU64>,
+}
+
+impl Weather {
+    /// The weather of a seed, and a counter of its faults.
+    pub(crate) fn new(mut rng: Rng) -> (Self, Arc<AtomicU64>) {
+        let rate = *rng.choice(&[0.002, 0.01, 0.03, 0.08, 0.15]).expect("not empty");
+        let count = Arc::new(AtomicU64::new(0));
+        (
+            Self {
+                rng,
+                rate,
+                count: count.clone(),
+            },
+            count,
+        )
+    }
+
+    fn moment(&mut self) -> Moment {
+        if self.rng.bool() { Moment::Before } else { Moment::After }
+    }
+
+    fn delay(&mut self) -> Fault {
+        Fault::DelayAnswer(Duration::from_millis(self.rng.u64(1..4_000)))
+    }
+
+    fn fault(&mut self, point: FaultPoint) -> Fault {
+        let moment = self.moment();
+        match (point, self.rng.u8(0..10)) {
+            (FaultPoint::Connect, 0..5) => Fault::LoseConnection(moment),
+            (FaultPoint::Connect, _) => self.delay(),
+            (FaultPoint::Publish, 0..2) => Fault::Nack,
+            (FaultPoint::Publish, 2) => Fault::LoseAnswer,
+            (FaultPoint::Publish, 3..5) | (FaultPoint::Answer, 0..5) => self.delay(),
+            (FaultPoint::Publish, 5) => Fault::KillChannel(moment),
+            (FaultPoint::Deliver, 0..4) => Fault::CancelConsumer,
+            (FaultPoint::Deliver | FaultPoint::Settle | FaultPoint::Flush, 4..6) => Fault::KillChannel(moment),
+            (FaultPoint::Batch, _) => Fault::Shuffle(self.rng.u64(..)),
+            (
+                FaultPoint::Declare
+                | FaultPoint::Inspect
+                | FaultPoint::OpenPublisher
+                | FaultPoint::Consume
+                | FaultPoint::Cancel,
+                0..6,
+            ) => match self.rng.u8(0..3) {
+                0 => Fault::FailRpc(moment),
+                1 => Fault::KillChannel(moment),
+                _ => self.delay(),
+            },
+            _ => Fault::LoseConnection(moment),
+        }
+    }
+}
+
+impl FaultPlan for Weather {
+    fn at(&mut self, point: FaultPoint) -> Fault {
+        // The order in which confirms resolve is never to be relied on, fair weather or foul.
+        if point == FaultPoint::Batch && self.rng.bool() {
+            return Fault::Shuffle(self.rng.u64(..));
+        }
+        if self.rng.f64() >= self.rate {
+            return Fault::None;
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.fault(point)
+    }
+}
