@@ -34,14 +34,15 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// The next attempt on the same delivery. To the broker it is the same message, so it keeps its hop.
+    /// Another run on the same delivery. To the broker it is the same message, so it keeps its hop; and to the handler it is one
+    /// that was delivered before.
     pub(crate) fn again(&self, failed_attempts: u32) -> Self {
         let mut incoming = self.incoming.clone();
         incoming.attempt = incoming.attempt.saturating_add(failed_attempts);
         Self {
             message: self.message.clone(),
             incoming,
-            redelivered: self.redelivered,
+            redelivered: true,
             limits: self.limits,
             surroundings: self.surroundings.clone(),
             switch: Switch::default(),

@@ -104,10 +104,10 @@ pub(crate) fn live(seed: u64) -> Story {
         .start_paused(true)
         .build();
     runtime.expect("a runtime").block_on(async {
-        let (weather, faults) = Weather::new(rng.fork());
+        let settings = Settings::new(&mut rng);
+        let (weather, faults) = Weather::new(rng.fork(), !settings.keeps_order());
         let broker = MemoryBroker::with_faults(weather);
         let world = World::new(&mut rng);
-        let settings = Settings::new(&mut rng);
         let crashes = bad_times(&broker, &world, &settings, &mut rng).await;
         broker.heal();
         good_times(&broker, &world, &settings).await;

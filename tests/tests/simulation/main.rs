@@ -16,7 +16,12 @@ use std::time::Instant;
 use life::{Story, live};
 
 /// Seeds that once showed a bug, named after it.
-const NAMED: &[(&str, u64)] = &[];
+const NAMED: &[(&str, u64)] = &[
+    ("jobs that wait for room in their own full queue keep it full", 205),
+    ("a successor in doubt is published again without saying so", 868),
+    ("a queue whose declaration hits an internal error is given up", 4),
+    ("a snoozed job runs again on its delivery for ever", 1076),
+];
 
 /// How many seeds a normal run tries; `LEVERET_SIM_SEEDS` overrides it.
 const SEEDS: u64 = 10_000;

@@ -12,18 +12,22 @@ pub(crate) struct Weather {
     rng: Rng,
     /// The share of steps at which something goes wrong.
     rate: f64,
+    /// Whether publishes are nacked. A job whose nack is lost with the connection is sent again, behind those that were on the
+    /// wire with it: where order is checked, nothing is nacked.
+    nacks: bool,
     count: Arc<AtomicU64>,
 }
 
 impl Weather {
     /// The weather of a seed, and a counter of its faults.
-    pub(crate) fn new(mut rng: Rng) -> (Self, Arc<AtomicU64>) {
+    pub(crate) fn new(mut rng: Rng, nacks: bool) -> (Self, Arc<AtomicU64>) {
         let rate = *rng.choice(&[0.002, 0.01, 0.03, 0.08, 0.15]).expect("not empty");
         let count = Arc::new(AtomicU64::new(0));
         (
             Self {
                 rng,
                 rate,
+                nacks,
                 count: count.clone(),
             },
             count,
@@ -43,7 +47,7 @@ impl Weather {
         match (point, self.rng.u8(0..10)) {
             (FaultPoint::Connect, 0..5) => Fault::LoseConnection(moment),
             (FaultPoint::Connect, _) => self.delay(),
-            (FaultPoint::Publish, 0..2) => Fault::Nack,
+            (FaultPoint::Publish, 0..2) if self.nacks => Fault::Nack,
             (FaultPoint::Publish, 2) => Fault::LoseAnswer,
             (FaultPoint::Publish, 3..5) | (FaultPoint::Answer, 0..5) => self.delay(),
             (FaultPoint::Publish, 5) => Fault::KillChannel(moment),

@@ -157,16 +157,17 @@ async fn act(number: usize, State(world): State<World>, context: Context) -> Res
         announced: context.is_redelivered() || context.header("leveret-resent").is_some(),
         finished: false,
     };
-    let at = {
+    let (at, first) = {
         let mut seen = world.seen();
         seen.running += 1;
         seen.most_running = seen.most_running.max(seen.running);
-        if !seen.runs.contains_key(&number) {
+        let first = !seen.runs.contains_key(&number);
+        if first {
             seen.first_runs.push(number);
         }
         let runs = seen.runs.entry(number).or_default();
         runs.push(run.clone());
-        runs.len() - 1
+        (runs.len() - 1, first)
     };
     let _counted = Counted(world.clone());
     tokio::time::sleep(plot.work).await;
@@ -178,7 +179,7 @@ async fn act(number: usize, State(world): State<World>, context: Context) -> Res
         Part::Reject => Err(JobError::reject("as planned").into()),
         // Without the panic hook, which would print ten thousand of them.
         Part::Panic => std::panic::resume_unwind(Box::new("as planned")),
-        Part::SnoozeOnce if run.hop == 0 => Ok(Outcome::Snooze(Duration::from_secs(1))),
+        Part::SnoozeOnce if first => Ok(Outcome::Snooze(Duration::from_secs(1))),
         Part::Succeed | Part::FailFirst(_) | Part::SnoozeOnce => {
             world.seen().runs.get_mut(&number).expect("it runs")[at].finished = true;
             Ok(Outcome::Done)

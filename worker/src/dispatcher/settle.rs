@@ -128,6 +128,7 @@ impl Dispatcher {
             // A classic one does not.
             replaceable: purpose != Purpose::DeadLetter || !self.setup.plan.queue.is_classic(),
             timeout: self.wires.options.deadlines().confirm,
+            in_doubt: false,
         });
         self.begin(number, successor);
     }
@@ -182,7 +183,8 @@ impl Dispatcher {
                     Purpose::DeadLetter => self.leave_to_the_broker(number),
                 }
             }
-            Sent::Withdrawn => self.withdrawn(number, successor),
+            Sent::Withdrawn { in_doubt: false } => self.withdrawn(number, successor),
+            Sent::Withdrawn { in_doubt: true } => self.withdrawn(number, Arc::new(successor.after_a_doubtful_try())),
         }
     }
 

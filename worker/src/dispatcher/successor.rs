@@ -18,6 +18,8 @@ pub(super) struct Successor {
     pub(super) replaceable: bool,
     /// How long one try may take.
     pub(super) timeout: Duration,
+    /// Whether a copy of it was sent before and may be stored.
+    pub(super) in_doubt: bool,
 }
 
 /// What a successor is for.
@@ -30,13 +32,42 @@ pub(super) enum Purpose {
     DeadLetter,
 }
 
+impl Successor {
+    /// The same once more, after a copy of it was sent and not answered.
+    pub(super) fn after_a_doubtful_try(&self) -> Self {
+        let mut message = self.message.clone();
+        mark_resent(&mut message);
+        Self {
+            target: self.target.clone(),
+            message,
+            in_doubt: true,
+            ..*self
+        }
+    }
+}
+
+fn mark_resent(message: &mut Message) {
+    let table = &mut message.properties.headers;
+    table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
+}
+
+impl Purpose {
+    /// Whether the job runs once more after it.
+    fn goes_on(self) -> bool {
+        match self {
+            Self::Retry | Self::Snooze => true,
+            Self::Return | Self::DeadLetter => false,
+        }
+    }
+}
+
 /// How the publishing of a successor ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// It is stored.
     Confirmed,
-    /// It was taken back, or is in doubt and nobody waits for it any more.
-    Withdrawn,
+    /// It was taken back. `in_doubt`: a copy of it was sent and not answered, and may be stored.
+    Withdrawn { in_doubt: bool },
     /// It cannot be stored, for this reason.
     GaveUp(String),
 }
@@ -51,7 +82,7 @@ const TRIES: u32 = 5;
 pub(super) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop: impl Future<Output = ()>) -> Sent {
     let mut stop = pin!(stop);
     let mut message = successor.message.clone();
-    let mut tries = 0;
+    let (mut tries, mut in_doubt) = (0, successor.in_doubt);
     loop {
         tries += 1;
         let publish = lane.publish(Publish {
@@ -61,7 +92,7 @@ pub(super) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
         });
         let mut publishing = tokio::select! {
             biased;
-            () = &mut stop => return Sent::Withdrawn,
+            () = &mut stop => return Sent::Withdrawn { in_doubt },
             publishing = publish => publishing,
         };
         let result = tokio::select! {
@@ -69,13 +100,19 @@ pub(super) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
             result = &mut publishing => result,
             () = &mut stop => {
                 publishing.withdraw();
-                return publishing.await.map_or(Sent::Withdrawn, |()| Sent::Confirmed);
+                return match publishing.await {
+                    Ok(()) => Sent::Confirmed,
+                    Err(fate) => Sent::Withdrawn { in_doubt: in_doubt || fate == Fate::Unknown },
+                };
             }
         };
         let Err(fate) = result else {
             return Sent::Confirmed;
         };
-        if successor.replaceable && (tries >= TRIES || is_hopeless(&fate)) {
+        in_doubt |= fate == Fate::Unknown;
+        // A copy in doubt may be stored: another way would make two of one job, and neither would say so.
+        let may_give_up = successor.replaceable && !(in_doubt && successor.purpose.goes_on());
+        if may_give_up && (tries >= TRIES || is_hopeless(&fate)) {
             return Sent::GaveUp(told(&fate));
         }
         log_failure(&successor, &fate, tries);
@@ -84,7 +121,7 @@ pub(super) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
         }
         tokio::select! {
             biased;
-            () = &mut stop => return Sent::Withdrawn,
+            () = &mut stop => return Sent::Withdrawn { in_doubt },
             () = tokio::time::sleep(PACE.wait(tries, fastrand::f64())) => {}
         }
     }
@@ -112,9 +149,4 @@ fn log_failure(successor: &Successor, fate: &Fate, tries: u32) {
         why = told(fate),
         "a successor was not confirmed; the job is held and it is tried again"
     );
-}
-
-fn mark_resent(message: &mut Message) {
-    let table = &mut message.properties.headers;
-    table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
 }
