@@ -116,7 +116,8 @@ pub trait Publisher: Send + Debug {
     fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError>;
 
     /// The next answer. `Pending` means that all answers received so far have been given out, which is what pairing returned
-    /// messages needs. After [`Answer::Lost`] the channel and all its open tags are gone.
+    /// messages needs. After [`Answer::Lost`] the channel and all its open tags are gone. A channel with no open tag may
+    /// tell of its loss only after the next publish; the session's health tells of a lost connection at once.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer>;
 }
 
@@ -153,7 +154,7 @@ pub enum Settlement {
 /// A channel that consumes one queue.
 #[async_trait]
 pub trait Consumer: Send + Debug {
-    /// The next event. After anything but a delivery the stream is over.
+    /// The next event. After anything but a delivery the stream is over: do not ask again.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<ConsumerEvent>;
 
     /// Settles one delivery. Never waits. A lease of another consumer is refused: it comes back.

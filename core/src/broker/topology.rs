@@ -75,6 +75,6 @@ pub enum Argument {
 pub struct QueueDepth {
     /// Messages ready for delivery. Unsettled deliveries are not among them.
     pub ready: u32,
-    /// Consumers on any connection.
+    /// Consumers on any connection. A quorum queue counts a cancelled one until it has settled what it holds.
     pub consumers: u32,
 }

@@ -39,6 +39,13 @@ pub(super) fn invalid(argument: &str, queue: &str, why: &str) -> BrokerError {
     BrokerError::new(BrokerErrorKind::Mismatch, text)
 }
 
+pub(super) fn foreign(argument: &str, queue: &str, kind: &str) -> BrokerError {
+    let text = format!(
+        "PRECONDITION_FAILED - invalid arg '{argument}' for queue '{queue}' in vhost '/' of queue type rabbit_{kind}_queue"
+    );
+    BrokerError::new(BrokerErrorKind::Mismatch, text)
+}
+
 pub(super) fn unsupported(argument: &str, queue: &str) -> BrokerError {
     let text = format!("NOT_IMPLEMENTED - the in-memory broker cannot obey '{argument}' of queue '{queue}'");
     BrokerError::new(BrokerErrorKind::Protocol, text)
@@ -67,4 +74,9 @@ pub(super) fn channel_killed() -> BrokerError {
 
 pub(super) fn closed() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side")
+}
+
+pub(super) fn too_long(bytes: usize) -> BrokerError {
+    let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {bytes}");
+    BrokerError::new(BrokerErrorKind::Protocol, text)
 }

@@ -19,12 +19,26 @@ use crate::watch;
 /// How long a command waits for a blocked connection.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// The client's end of a connection. It is what commands are sent over; dropping it ends nothing.
+/// The client's end of a connection, shared by its session, publishers and consumers.
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) hub: Arc<Hub>,
     connection: u64,
     health: watch::Receiver<Health>,
+    _plug: Arc<Plug>,
+}
+
+/// Ends the connection when the last of those who use it is gone.
+struct Plug {
+    hub: Arc<Hub>,
+    connection: u64,
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        self.hub
+            .with(|world| world.lose_connection(self.connection, &refusal::closed()));
+    }
 }
 
 impl Line {
@@ -97,20 +111,24 @@ impl Line {
     }
 }
 
-/// One connection; dropping it without [`Session::close`] loses it.
+/// One connection. It lives until it is closed, or until it and all its publishers and consumers are dropped.
 pub(super) struct MemorySession {
     line: Line,
 }
 
 impl MemorySession {
     pub(super) fn new(hub: Arc<Hub>, connection: u64, health: watch::Receiver<Health>) -> Self {
-        Self {
-            line: Line {
-                hub,
-                connection,
-                health,
-            },
-        }
+        let plug = Plug {
+            hub: Arc::clone(&hub),
+            connection,
+        };
+        let line = Line {
+            hub,
+            connection,
+            health,
+            _plug: Arc::new(plug),
+        };
+        Self { line }
     }
 }
 
@@ -140,7 +158,7 @@ impl Session for MemorySession {
 
     async fn publisher(&self) -> Result<Box<dyn Publisher>, BrokerError> {
         let channel = self.line.open(FaultPoint::OpenPublisher, World::open_publisher).await?;
-        Ok(Box::new(MemoryPublisher::new(Arc::clone(&self.line.hub), channel)))
+        Ok(Box::new(MemoryPublisher::new(self.line.clone(), channel)))
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
@@ -161,13 +179,6 @@ impl Session for MemorySession {
             };
             world.lose_connection(self.line.connection, &error);
         });
-    }
-}
-
-impl Drop for MemorySession {
-    fn drop(&mut self) {
-        let Line { hub, connection, .. } = &self.line;
-        hub.with(|world| world.lose_connection(*connection, &refusal::closed()));
     }
 }
 

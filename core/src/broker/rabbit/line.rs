@@ -76,13 +76,18 @@ impl Line {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .take(),
         );
-        let closed = BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side");
-        health::set(&self.health, Health::Closed(closed));
+        health::set(&self.health, Health::Closed(closed()));
     }
+}
+
+fn closed() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side")
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         self.follow.abort();
+        // Whoever still watches would wait for ever.
+        health::set(&self.health, Health::Closed(closed()));
     }
 }

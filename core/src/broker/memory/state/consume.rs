@@ -158,6 +158,19 @@ impl State {
         self.consumers.iter().filter(of_queue).map(|(id, _)| *id).collect()
     }
 
+    /// How many consumers RabbitMQ says that a queue has: a quorum queue counts a cancelled one as long as it holds
+    /// deliveries.
+    pub(super) fn consumers_counted(&self, queue: &str) -> usize {
+        let Some(state) = self.queues.get(queue) else { return 0 };
+        if !state.settings.quorum {
+            return state.line.consumers.len();
+        }
+        let of_queue = self.consumers.values().filter(|it| &*it.queue == queue);
+        of_queue
+            .filter(|it| it.standing != Standing::Cancelled || !it.held.is_empty())
+            .count()
+    }
+
     /// Deletes a queue with all it holds; its consumers are cancelled and what they hold is worth nothing any more.
     pub(crate) fn delete_queue(&mut self, queue: &str) -> bool {
         self.cancel_consumers(queue);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::queue::QueueState;
 use super::routing::ExchangeState;
-use super::{State, refusal};
+use super::{State, arguments, refusal};
 use crate::broker::BrokerError;
 use crate::broker::topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration};
 
 /// The arguments that must be equal in a second declaration of a queue. RabbitMQ ignores those that it does not know.
 const COMPARED: [&str; 13] = [
+    "x-queue-type",
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-dead-letter-strategy",
@@ -21,16 +22,6 @@ const COMPARED: [&str; 13] = [
     "x-message-ttl",
     "x-overflow",
     "x-queue-mode",
-    "x-queue-type",
-    "x-single-active-consumer",
-];
-
-/// The arguments that this broker would have to obey and cannot.
-const UNSUPPORTED: [&str; 5] = [
-    "x-expires",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-message-ttl",
     "x-single-active-consumer",
 ];
 
@@ -68,7 +59,7 @@ impl State {
             return compare(&subject, &COMPARED, &wanted.arguments, &present.arguments);
         }
         refusal::check_prefix("queue", &wanted.name)?;
-        check_arguments(wanted)?;
+        arguments::check(wanted)?;
         let queue = QueueState::new(wanted.arguments.clone());
         self.queues.insert(Arc::from(wanted.name.as_str()), queue);
         Ok(())
@@ -101,48 +92,34 @@ fn kind_name(kind: ExchangeKind) -> &'static str {
 
 fn compare(subject: &str, names: &[&str], wanted: &Arguments, present: &Arguments) -> Result<(), BrokerError> {
     for name in names {
-        let (received, current) = (wanted.get(*name), present.get(*name));
-        if received != current {
-            return Err(refusal::inequivalent(name, subject, &shown(received), &shown(current)));
-        }
+        let (received, current) = match (value(wanted, name), value(present, name)) {
+            (received, current) if received == current => continue,
+            (Some(received), Some(current)) => (bare(received), bare(current)),
+            (received, current) => (typed(received), typed(current)),
+        };
+        return Err(refusal::inequivalent(name, subject, &received, &current));
     }
     Ok(())
 }
 
-fn shown(argument: Option<&Argument>) -> String {
+/// A queue that names no kind is a classic one.
+fn value<'a>(arguments: &'a Arguments, name: &str) -> Option<&'a Argument> {
+    let classic = |value: &&Argument| name == "x-queue-type" && **value == Argument::Text("classic".to_owned());
+    arguments.get(name).filter(|value| !classic(value))
+}
+
+fn bare(argument: &Argument) -> String {
+    match argument {
+        Argument::Text(text) => format!("'{text}'"),
+        Argument::Int(number) => format!("'{number}'"),
+    }
+}
+
+/// Where only one side has a value, RabbitMQ shows its type as well.
+fn typed(argument: Option<&Argument>) -> String {
     match argument {
         None => "none".to_owned(),
-        Some(Argument::Text(text)) => format!("the value '{text}' of type 'longstr'"),
-        Some(Argument::Int(number)) => format!("the value '{number}' of type 'long'"),
+        Some(value @ Argument::Text(_)) => format!("the value {} of type 'longstr'", bare(value)),
+        Some(value @ Argument::Int(_)) => format!("the value {} of type 'long'", bare(value)),
     }
-}
-
-fn check_arguments(wanted: &QueueDeclaration) -> Result<(), BrokerError> {
-    let QueueDeclaration { name, arguments } = wanted;
-    for argument in UNSUPPORTED {
-        if arguments.contains_key(argument) {
-            return Err(refusal::unsupported(argument, name));
-        }
-    }
-    if arguments.contains_key("x-dead-letter-routing-key") && !arguments.contains_key("x-dead-letter-exchange") {
-        return Err(refusal::invalid(
-            "x-dead-letter-routing-key",
-            name,
-            "routing_key_but_no_dlx_defined",
-        ));
-    }
-    for argument in ["x-delivery-limit", "x-max-length"] {
-        if let Some(Argument::Int(number)) = arguments.get(argument).filter(|value| is_negative(value)) {
-            return Err(refusal::invalid(
-                argument,
-                name,
-                &format!("{{value_negative,{number}}}"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn is_negative(argument: &Argument) -> bool {
-    matches!(argument, Argument::Int(number) if *number < 0)
 }

@@ -1,6 +1,7 @@
 //! The broker as a value: what it holds and what each command makes of it. No runtime, no lock, no clock: the time is
 //! told by [`State::advance`], and what consumers shall hear of is collected as [`Effect`]s.
 
+mod arguments;
 mod consume;
 mod dead_letter;
 mod death;
@@ -18,7 +19,7 @@ use queue::{Posted, QueueState};
 use routing::ExchangeState;
 
 use super::refusal;
-use crate::broker::topology::QueueDepth;
+use crate::broker::topology::{Arguments, ExchangeKind, QueueDepth};
 use crate::broker::{BrokerError, Delivery, Destination};
 use crate::message::Message;
 
@@ -70,6 +71,20 @@ pub struct MemoryDepth {
 }
 
 impl State {
+    /// An empty broker, with the exchanges that every RabbitMQ has.
+    pub(crate) fn new() -> Self {
+        let mut state = Self::default();
+        for (name, kind) in [
+            ("amq.direct", ExchangeKind::Direct),
+            ("amq.fanout", ExchangeKind::Fanout),
+            ("amq.topic", ExchangeKind::Topic),
+        ] {
+            let exchange = ExchangeState::new(kind, Arguments::new());
+            state.exchanges.insert(Arc::from(name), exchange);
+        }
+        state
+    }
+
     /// Tells the time and does what has become due. `true`: there was something.
     pub(crate) fn advance(&mut self, now: Duration, date: u64) -> bool {
         self.now = now;
@@ -164,7 +179,7 @@ impl State {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(QueueDepth {
             ready: count(state.ready()),
-            consumers: count(state.line.consumers.len()),
+            consumers: count(self.consumers_counted(queue)),
         })
     }
 

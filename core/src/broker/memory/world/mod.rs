@@ -71,7 +71,7 @@ enum Unread {
 impl World {
     pub(super) fn new(faults: Option<Box<dyn FaultPlan>>) -> Self {
         Self {
-            state: State::default(),
+            state: State::new(),
             connections: BTreeMap::new(),
             publishers: BTreeMap::new(),
             consumers: BTreeMap::new(),
