@@ -166,8 +166,8 @@ pub trait Consumer: Send + Debug {
     /// Stops new deliveries; what the broker had sent before still comes, then [`ConsumerEvent::Cancelled`].
     async fn cancel(&mut self) -> Result<(), BrokerError>;
 
-    /// Flushes, waits until all settlements are written, and closes the channel. Call it after [`Consumer::cancel`]:
-    /// a quorum queue loses acks that a channel close follows at once, unless a cancel came between.
+    /// Flushes, waits until the broker has taken in all settlements, and closes the channel; cancels first if that was not
+    /// done. Obeys the close deadline.
     async fn close(self: Box<Self>);
 }
 

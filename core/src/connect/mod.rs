@@ -4,10 +4,12 @@ mod endpoint;
 mod env;
 mod error;
 mod options;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod uri;
 
 pub use endpoint::{AmqpEndpoint, Endpoint, Host};
 pub use error::InvalidOptions;
-pub use options::{ConnectOptions, Deadlines, LedgerLimits, TopologyMode};
+pub use options::ConnectOptions;
+pub use settings::{Deadlines, LedgerLimits, TopologyMode};

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::broker::Settlement::{Ack, DeadLetter, Requeue};
 
-    fn one(tag: u64, settlement: Settlement) -> Receipt {
+    const fn one(tag: u64, settlement: Settlement) -> Receipt {
         Receipt {
             tag,
             multiple: false,
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    fn up_to(tag: u64, settlement: Settlement) -> Receipt {
+    const fn up_to(tag: u64, settlement: Settlement) -> Receipt {
         Receipt {
             tag,
             multiple: true,
@@ -98,9 +98,11 @@ mod tests {
         }
     }
 
+    type Case = (&'static [(u64, Settlement)], &'static [Receipt]);
+
     #[test]
     fn a_finished_prefix_goes_as_one_and_stragglers_go_alone() {
-        let cases: [(&[(u64, Settlement)], &[Receipt]); 8] = [
+        const CASES: [Case; 8] = [
             (&[], &[]),
             (&[(1, Ack)], &[one(1, Ack)]),
             (&[(3, Ack)], &[one(3, Ack)]),
@@ -116,7 +118,7 @@ mod tests {
                 &[one(5, DeadLetter), one(4, DeadLetter)],
             ),
         ];
-        for (finished, expected) in cases {
+        for (finished, expected) in CASES {
             let mut book = AckBook::default();
             (1..=5).for_each(|tag| book.deliver(tag));
             for &(tag, settlement) in finished {

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::Stream;
@@ -26,13 +27,29 @@ const TAG: &str = "leveret";
 /// Gives each consumer of the process its own number, which its leases carry.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// How many receipts a channel passes on to a quorum queue before it waits for the first to be applied. What comes on top
+/// it only keeps in mind, and forgets when it is closed: those deliveries come back although they were acked.
+const TAKEN_AT_ONCE: u32 = 32;
+
+/// How long a queue needs at least to apply what it has been told.
+const APPLIED: Duration = Duration::from_millis(50);
+
 pub(super) struct RabbitConsumer {
     id: u64,
     channel: Channel,
     stream: lapin::Consumer,
     book: AckBook,
-    cancelled: bool,
+    cancelled: Option<Cancelled>,
     line: Arc<Line>,
+}
+
+/// Since the subscription was cancelled.
+#[derive(Debug)]
+struct Cancelled {
+    /// How long the broker took for it: about as long as a queue needs to apply anything.
+    took: Duration,
+    /// The receipts sent since.
+    told: u32,
 }
 
 impl RabbitConsumer {
@@ -50,7 +67,7 @@ impl RabbitConsumer {
             channel,
             stream,
             book: AckBook::default(),
-            cancelled: false,
+            cancelled: None,
             line,
         })
     }
@@ -70,7 +87,7 @@ impl RabbitConsumer {
 
     /// Queues one frame. The client queues it at the first poll, in the order of these calls, and writes it whether or not
     /// anyone waits for that. If the channel is gone the broker requeues by itself, and the stream says so.
-    fn tell(&self, receipt: Receipt) {
+    fn tell(&mut self, receipt: Receipt) {
         let Receipt {
             tag,
             multiple,
@@ -81,6 +98,22 @@ impl RabbitConsumer {
             Settlement::Ack => start(self.channel.basic_ack(tag, BasicAckOptions { multiple })),
             Settlement::Requeue => start(nack(true)),
             Settlement::DeadLetter => start(nack(false)),
+        }
+        if let Some(cancelled) = &mut self.cancelled {
+            cancelled.told = cancelled.told.saturating_add(1);
+        }
+    }
+
+    /// Waits until a quorum queue has applied the receipts, so that none is forgotten with the channel. Nothing asks it for
+    /// that but a cancel; if that came too early, time must do.
+    async fn applied(&mut self) {
+        match &self.cancelled {
+            None => drop(self.cancel().await),
+            Some(Cancelled { told, .. }) if *told < TAKEN_AT_ONCE => {}
+            Some(Cancelled { took, .. }) => {
+                let enough = APPLIED.max(*took * 4).min(self.line.deadlines.close);
+                tokio::time::sleep(enough).await;
+            }
         }
     }
 }
@@ -118,19 +151,22 @@ impl Consumer for RabbitConsumer {
     }
 
     async fn cancel(&mut self) -> Result<(), BrokerError> {
-        if self.cancelled {
+        if self.cancelled.is_some() {
             return Ok(());
         }
+        let begun = Instant::now();
         let cancelling = self.channel.basic_cancel(TAG.into(), BasicCancelOptions::default());
         within(self.line.deadlines.rpc, "cancelling a subscription", cancelling).await?;
-        self.cancelled = true;
+        let took = begun.elapsed();
+        self.cancelled = Some(Cancelled { took, told: 0 });
         Ok(())
     }
 
     async fn close(mut self: Box<Self>) {
-        // One queue of frames for the channel: its close is written after these, and answered after they are handled.
         self.flush();
-        let _ = self.cancel().await;
+        let deadline = self.line.deadlines.close;
+        // On a blocked connection the cancel is not even written.
+        let _ = tokio::time::timeout(deadline, self.applied()).await;
         self.line.close_channel(&self.channel).await;
     }
 }

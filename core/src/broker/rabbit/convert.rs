@@ -143,3 +143,73 @@ fn from_text(text: &LongString) -> HeaderValue {
         Err(_) => HeaderValue::Bytes(text.as_bytes().to_vec()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = HeaderValue> {
+        let leaf = prop_oneof![
+            Just(HeaderValue::Null),
+            any::<bool>().prop_map(HeaderValue::Bool),
+            any::<i64>().prop_map(HeaderValue::Int),
+            (-1e9..1e9).prop_map(HeaderValue::Float),
+            ".{0,20}".prop_map(HeaderValue::Text),
+            proptest::collection::vec(any::<u8>(), 0..20).prop_map(HeaderValue::Bytes),
+            any::<u64>().prop_map(HeaderValue::Timestamp),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(HeaderValue::List),
+                proptest::collection::btree_map(".{0,10}", inner, 0..6).prop_map(HeaderValue::Table),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_published_is_what_is_received(
+            headers in proptest::collection::btree_map(".{0,10}", value(), 0..8),
+            text in proptest::option::of(".{0,60}"),
+            number in proptest::option::of(any::<u8>()),
+        ) {
+            let properties = Properties {
+                message_id: text.clone(),
+                kind: text.clone(),
+                content_type: text.clone(),
+                content_encoding: text.clone(),
+                correlation_id: text.clone(),
+                reply_to: text.clone(),
+                app_id: text,
+                timestamp: number.map(u64::from),
+                priority: number,
+                headers,
+            };
+
+            let amqp = to_amqp(&properties).expect("short texts");
+
+            prop_assert_eq!(*amqp.delivery_mode(), Some(PERSISTENT));
+            prop_assert_eq!(from_amqp(&amqp), properties);
+        }
+    }
+
+    #[test]
+    fn tables_are_read_as_deep_as_is_good_for_the_stack() {
+        let mut nested = AMQPValue::Boolean(true);
+        for _ in 0..10_000 {
+            nested = AMQPValue::FieldArray(vec![nested].into());
+        }
+
+        let mut value = &from_value(&nested, 0);
+        let mut depth = 0;
+        while let HeaderValue::List(items) = value {
+            (value, depth) = (&items[0], depth + 1);
+        }
+
+        assert_eq!((depth, value), (MAX_DEPTH, &HeaderValue::Null));
+        // Dropping it would take the stack that reading it did not.
+        std::mem::forget(nested);
+    }
+}

@@ -88,8 +88,8 @@ impl Dialer {
     }
 }
 
-/// A second hold on a connection's socket. Dropping it cuts the connection, whatever the client is doing: without that a
-/// blocked connection, or one whose host never answers, would keep its thread.
+/// A second hold on a connection's socket, to cut it whatever the client is doing; it is cut when this is dropped. Without it
+/// a blocked connection, or one whose host never answers, would keep its thread.
 #[derive(Debug, Default)]
 pub(super) struct Cable(Arc<Mutex<Socket>>);
 
@@ -108,15 +108,19 @@ impl Cable {
     fn end(&self) -> CableEnd {
         CableEnd(Arc::clone(&self.0))
     }
-}
 
-impl Drop for Cable {
-    fn drop(&mut self) {
+    pub(super) fn cut(&self) {
         let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Socket::Plugged(stream) = std::mem::replace(&mut *socket, Socket::Cut) {
             // It fails when the connection is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.cut();
     }
 }
 

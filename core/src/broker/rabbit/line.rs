@@ -18,8 +18,9 @@ pub(super) struct Line {
     /// Written by `follow` and at last by `close`; read by everyone.
     health: watch::Sender<Health>,
     follow: AbortHandle,
-    /// Held, not used: dropped after the connection, in the order of these fields.
-    _cable: std::sync::Mutex<Option<Cable>>,
+    /// Dropped after the connection, in the order of these fields.
+    cable: Cable,
+    /// Held, not used: the connection's tasks run there.
     _thread: Arc<AmqpThread>,
 }
 
@@ -41,7 +42,7 @@ impl Line {
             follow: thread.handle().spawn(follow).abort_handle(),
             health,
             connection,
-            _cable: std::sync::Mutex::new(Some(cable)),
+            cable,
             _thread: thread,
         })
     }
@@ -70,13 +71,9 @@ impl Line {
         self.follow.abort();
         let closing = self.connection.close(200, "OK".into());
         let _ = error::within(self.deadlines.close, "closing the connection", closing).await;
-        drop(
-            self._cable
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take(),
-        );
-        health::set(&self.health, Health::Closed(closed()));
+        self.cable.cut();
+        let closed = BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side");
+        health::set(&self.health, Health::Closed(closed));
     }
 }
 

@@ -33,8 +33,7 @@ pub(super) struct RabbitPublisher {
     channel: Arc<Channel>,
     sending: VecDeque<(u64, Sending)>,
     confirming: FuturesUnordered<Confirming>,
-    /// Why the channel is gone, once it is.
-    lost: Option<BrokerError>,
+    loss: Loss,
     signal: Arc<Signal>,
     /// Of `signal`, kept so that registering it again costs nothing.
     waker: Waker,
@@ -51,17 +50,11 @@ impl RabbitPublisher {
             channel: Arc::new(channel),
             sending: VecDeque::new(),
             confirming: FuturesUnordered::new(),
-            lost: None,
+            loss: Loss::default(),
             waker: signal.waker(),
             signal,
             _line: line,
         })
-    }
-
-    fn lose(&mut self, cause: &lapin::Error) {
-        if self.lost.is_none() || !error::is_aftermath(cause) {
-            self.lost = Some(error::open(cause));
-        }
     }
 
     /// Moves what is written from `sending` to `confirming`. `true` if anything was.
@@ -73,7 +66,7 @@ impl RabbitPublisher {
             match sending.as_mut().poll(&mut Context::from_waker(&self.waker)) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
-                Poll::Ready(Err(cause)) => self.lose(&cause),
+                Poll::Ready(Err(cause)) => self.loss.record(&cause),
             }
             self.sending.pop_front();
             moved = true;
@@ -88,11 +81,7 @@ impl RabbitPublisher {
             match outcome {
                 Ok(confirmation) => return Some(settled(tag, confirmation)),
                 // Others may have been confirmed before the channel ended: they come first.
-                Err(cause) => {
-                    if self.lost.is_none() || !error::is_aftermath(&cause) {
-                        self.lost = Some(error::open(&cause));
-                    }
-                }
+                Err(cause) => self.loss.record(&cause),
             }
         }
         None
@@ -111,7 +100,7 @@ impl Publisher for RabbitPublisher {
         match quiet::call(|| sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
             Poll::Pending => self.sending.push_back((tag, sending)),
             Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
-            Poll::Ready(Err(cause)) => self.lose(&cause),
+            Poll::Ready(Err(cause)) => self.loss.record(&cause),
         }
         self.signal.wake_task();
         Ok(())
@@ -129,7 +118,7 @@ impl Publisher for RabbitPublisher {
                 break;
             }
         }
-        match &self.lost {
+        match &self.loss.0 {
             Some(cause) => Poll::Ready(Answer::Lost(cause.clone())),
             None => Poll::Pending,
         }
@@ -153,6 +142,19 @@ fn settled(tag: u64, confirmation: Confirmation) -> Answer {
     Answer::Settled { tag, acked, returned }
 }
 
+/// Why the channel is gone, once it is.
+#[derive(Debug, Default)]
+struct Loss(Option<BrokerError>);
+
+impl Loss {
+    /// The first cause counts, unless it only says that the channel is gone and a later one says why.
+    fn record(&mut self, cause: &lapin::Error) {
+        if self.0.is_none() || !error::is_aftermath(cause) {
+            self.0 = Some(error::open(cause));
+        }
+    }
+}
+
 /// A publish whose frames are written.
 struct Confirming {
     tag: u64,
@@ -174,7 +176,7 @@ impl fmt::Debug for RabbitPublisher {
             .field("channel", &self.channel.id())
             .field("sending", &self.sending.len())
             .field("confirming", &self.confirming.len())
-            .field("lost", &self.lost)
+            .field("loss", &self.loss)
             .finish_non_exhaustive()
     }
 }

@@ -57,3 +57,34 @@ impl Wake for Signal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_wake_during_a_round_asks_for_another_and_one_after_it_wakes_the_task() {
+        let (task, signal) = (Arc::new(Task::default()), Arc::new(Signal::default()));
+        signal.register(&Waker::from(Arc::clone(&task)));
+
+        signal.begin();
+        signal.waker().wake();
+        assert_eq!((signal.end(), task.0.load(Ordering::SeqCst)), (false, 0));
+
+        signal.begin();
+        assert!(signal.end());
+        signal.waker().wake();
+        assert_eq!(task.0.load(Ordering::SeqCst), 1);
+    }
+}

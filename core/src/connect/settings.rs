@@ -1,0 +1,60 @@
+//! The values behind the options, with their defaults.
+
+use std::time::Duration;
+
+/// How long each kind of waiting may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// Connecting to one host, handshake included. By default 10 s.
+    pub connect: Duration,
+    /// One request to the broker, such as a declaration. By default 15 s.
+    pub rpc: Duration,
+    /// The broker's confirm of one message. By default 30 s.
+    pub confirm: Duration,
+    /// Closing a channel or a connection in order. By default 5 s.
+    pub close: Duration,
+}
+
+/// How much a producer holds that the broker has not confirmed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerLimits {
+    /// Jobs. By default 10,000.
+    pub jobs: usize,
+    /// Bytes, bodies and properties together. By default 64 MiB.
+    pub bytes: usize,
+}
+
+/// What Leveret does about the exchanges, queues and bindings that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TopologyMode {
+    /// Declares what is missing and checks the rest. The default.
+    #[default]
+    Declare,
+    /// Creates nothing: checks that all is there and as it should be.
+    Verify,
+    /// Neither declares nor checks.
+    None,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            rpc: Duration::from_secs(15),
+            confirm: Duration::from_secs(30),
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for LedgerLimits {
+    fn default() -> Self {
+        Self {
+            jobs: 10_000,
+            bytes: 64 * 1024 * 1024,
+        }
+    }
+}
