@@ -1,6 +1,8 @@
 //! The identity of a job: [`JobId`].
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +12,21 @@ use crate::name::{NameError, check_short_string};
 /// what a handler deduplicates by.
 ///
 /// Ids that Leveret makes are UUIDs of version 7; an own id may be any text of 1 to 255 bytes without control characters.
+/// Two ids are equal if their texts are.
 ///
 /// ```
 /// use leveret::JobId;
 ///
 /// let own: JobId = "invoice-2024-17".parse()?;
 /// assert_eq!(own.as_str(), "invoice-2024-17");
-/// assert_eq!(JobId::random().as_str().len(), 36);
+/// assert!(own.is_stable());
+///
+/// let made = JobId::random();
+/// assert_eq!(made.as_str().len(), 36);
+/// assert_ne!(made, JobId::random());
 /// # Ok::<(), leveret::NameError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {
     text: String,
@@ -37,6 +44,10 @@ impl JobId {
     }
 
     /// An id for a message that came without one: it holds for this delivery only, until the first republish fixes it.
+    ///
+    /// ```
+    /// assert!(!leveret::JobId::temporary().is_stable());
+    /// ```
     #[must_use]
     pub fn temporary() -> Self {
         Self {
@@ -49,6 +60,14 @@ impl JobId {
     ///
     /// # Errors
     /// [`NameError`] if it is empty, longer than 255 bytes or contains a control character.
+    ///
+    /// ```
+    /// use leveret::{JobId, NameError};
+    ///
+    /// assert_eq!(JobId::new(format!("invoice-{}", 17))?.as_str(), "invoice-17");
+    /// assert_eq!(JobId::new(""), Err(NameError::Empty));
+    /// # Ok::<(), NameError>(())
+    /// ```
     pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
         let text = text.into();
         check_short_string(&text)?;
@@ -65,6 +84,33 @@ impl JobId {
     #[must_use]
     pub fn is_stable(&self) -> bool {
         self.stable
+    }
+}
+
+// By the text alone: a temporary id becomes a stable one at the first republish, and stays the same id.
+impl PartialEq for JobId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for JobId {}
+
+impl Hash for JobId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl PartialOrd for JobId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for JobId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
     }
 }
 
@@ -107,5 +153,22 @@ impl From<JobId> for String {
 impl AsRef<str> for JobId {
     fn as_ref(&self) -> &str {
         &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_equal_when_it_becomes_stable() {
+        let temporary = JobId::temporary();
+        let stable = JobId::new(temporary.as_str()).expect("a uuid");
+
+        assert!(stable.is_stable() && !temporary.is_stable());
+        assert_eq!(temporary, stable);
+        assert_eq!(temporary.cmp(&stable), Ordering::Equal);
+        let seen = std::collections::HashSet::from([temporary]);
+        assert!(seen.contains(&stable));
     }
 }

@@ -12,6 +12,9 @@ use crate::queue::Queue;
 ///
 /// Derive it rather than implement it; the derive macro checks every setting at compile time.
 ///
+/// What JSON cannot hold does not arrive: a float that is NaN or infinite is written as `null`, which no worker reads back as
+/// a float, and the job becomes a dead letter.
+///
 /// ```
 /// use leveret::{Backoff, Job, Queue};
 /// use serde::{Deserialize, Serialize};

@@ -6,10 +6,19 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The headers of a message, by name.
+/// The headers of a message, by name (at most 255 bytes, as AMQP has it).
 pub type Headers = BTreeMap<String, HeaderValue>;
 
 /// One value in a message's header table. AMQP's integer types of all widths meet in [`HeaderValue::Int`].
+///
+/// ```
+/// use leveret::HeaderValue;
+///
+/// assert_eq!(HeaderValue::from("eu").as_text(), Some("eu"));
+/// assert_eq!(HeaderValue::from(7).as_int(), Some(7));
+/// let list = HeaderValue::List(vec![true.into(), 0.5.into()]);
+/// assert!(list.encoded_size() <= 5 + 2 + 9);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum HeaderValue {
@@ -94,6 +103,18 @@ impl From<i64> for HeaderValue {
     }
 }
 
+impl From<i32> for HeaderValue {
+    fn from(value: i32) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<f64> for HeaderValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
 impl From<u32> for HeaderValue {
     fn from(value: u32) -> Self {
         Self::Int(i64::from(value))
@@ -148,6 +169,20 @@ impl fmt::Debug for Properties {
 }
 
 /// A message: a body and its properties.
+///
+/// ```
+/// use leveret::Message;
+/// use leveret::envelope::Incoming;
+///
+/// // All that a producer in another language has to set: a body and a `type`.
+/// let mut message = Message { body: br#"{"user_id":7}"#.as_slice().into(), ..Message::default() };
+/// message.properties.kind = Some("send_welcome".to_owned());
+///
+/// let incoming = Incoming::read(&message)?;
+/// assert_eq!((incoming.name.as_deref(), incoming.attempt), (Some("send_welcome"), 1));
+/// assert!(!incoming.id.is_stable());
+/// # Ok::<(), leveret::envelope::DecodeError>(())
+/// ```
 #[derive(Clone, PartialEq, Default)]
 pub struct Message {
     /// The body, for a job its JSON.

@@ -9,6 +9,9 @@ use std::time::Duration;
 ///
 /// const PATIENT: RetryPolicy = RetryPolicy::new(8, Backoff::exponential("1s", "10m"));
 /// assert_eq!(PATIENT.max_attempts(), 8);
+///
+/// const ONCE: RetryPolicy = RetryPolicy::new(1, RetryPolicy::DEFAULT.backoff());
+/// assert_eq!(ONCE.backoff(), PATIENT.backoff());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -61,6 +64,10 @@ impl Default for RetryPolicy {
 /// assert_eq!(BACKOFF.ceiling(1), Duration::from_secs(1));
 /// assert_eq!(BACKOFF.ceiling(4), Duration::from_secs(8));
 /// assert_eq!(BACKOFF.ceiling(60), Duration::from_secs(600));
+///
+/// assert_eq!(Backoff::none().ceiling(3), Duration::ZERO);
+/// assert_eq!(Backoff::fixed("250ms").ceiling(3), Duration::from_millis(250));
+/// assert_eq!(Backoff::linear("10s", "1m").ceiling(3), Duration::from_secs(30));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff(Curve);
@@ -83,8 +90,8 @@ impl Backoff {
     /// The same wait each time, such as `"30s"`.
     ///
     /// # Panics
-    /// If the text is not a whole number with a unit of `ms`, `s`, `m`, `h` or `d`; in a `const` that is a compile
-    /// error. The same holds for the other constructors that take a text.
+    /// If the text is not a whole number of up to eleven digits with a unit of `ms`, `s`, `m`, `h` or `d`; in a `const`
+    /// that is a compile error. The same holds for the other constructors that take a text.
     #[must_use]
     #[track_caller]
     pub const fn fixed(wait: &str) -> Self {

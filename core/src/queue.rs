@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::name::{NameError, check_queue};
 
@@ -14,23 +15,35 @@ pub const DEFAULT_DELIVERY_LIMIT: u32 = 100;
 /// refuses a second declaration with other arguments.
 ///
 /// ```
-/// use leveret::{DeadLetter, Queue};
+/// use leveret::{DeadLetter, Queue, QueueKind};
 ///
 /// const MAIL: Queue = Queue::new("mail");
 /// const THUMBNAILS: Queue = Queue::new("thumbnails").classic();
 /// const BILLING: Queue = Queue::new("billing").delivery_limit(500).dead_letter(DeadLetter::Nack);
 ///
+/// const BOUNDED: Queue = Queue::new("bounded").max_length(10_000);
+///
 /// assert_eq!(MAIL.name(), "mail");
+/// assert_eq!((MAIL.kind(), MAIL.dead_letter_mode()), (QueueKind::Quorum, DeadLetter::Annotated));
 /// assert!(THUMBNAILS.is_classic());
 /// assert_eq!(BILLING.limit_of_deliveries(), 500);
+/// assert_eq!(BOUNDED.limit_of_messages(), Some(10_000));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Queue {
+    #[serde(deserialize_with = "checked_name")]
     name: Cow<'static, str>,
     kind: QueueKind,
     delivery_limit: u32,
     max_length: Option<u32>,
     dead_letter: DeadLetter,
+}
+
+/// A queue that is read back, as part of a stored envelope, keeps to the rules as well.
+fn checked_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    check_queue(&name).map_err(D::Error::custom)?;
+    Ok(Cow::Owned(name))
 }
 
 /// How RabbitMQ stores a queue.
@@ -201,5 +214,14 @@ mod tests {
         let queue = Queue::named("tenant-7").expect("valid").max_length(5);
         let json = serde_json::to_string(&queue).expect("plain data");
         assert_eq!(serde_json::from_str::<Queue>(&json).expect("own output"), queue);
+    }
+
+    #[test]
+    fn a_stored_queue_with_a_name_that_cannot_travel_is_refused() {
+        let json = serde_json::to_string(&Queue::new("mail")).expect("plain data");
+        for name in ["", "amq.mail", "two\\nlines", &"q".repeat(181)] {
+            let tampered = json.replace("mail", name);
+            assert!(serde_json::from_str::<Queue>(&tampered).is_err(), "{tampered}");
+        }
     }
 }

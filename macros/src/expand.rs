@@ -4,7 +4,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Path, parse_quote};
+use syn::{Attribute, DeriveInput, Path, parse_quote};
 
 use crate::attr;
 use crate::check::{check, millis};
@@ -18,14 +18,12 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let krate = settings.krate.take().unwrap_or_else(|| parse_quote!(::leveret));
     let model = Model::new(input, settings, &mut errors);
     check(&model, &mut errors);
-    let deprecated = allow_deprecated(input);
     if errors.is_empty() {
-        let implementation = implementation(&model, &krate);
-        return quote!(#deprecated #implementation);
+        return allowing_deprecated(input, implementation(&model, &krate));
     }
     let errors = errors.to_compile_errors();
-    let fallback = is_plain(input).then(|| fallback(&model, &krate));
-    quote!(#errors #deprecated #fallback)
+    let fallback = is_plain(input).then(|| allowing_deprecated(input, fallback(&model, &krate)));
+    quote!(#errors #fallback)
 }
 
 fn implementation(model: &Model, krate: &Path) -> TokenStream {
@@ -131,11 +129,12 @@ fn fallback(model: &Model, krate: &Path) -> TokenStream {
     }
 }
 
-/// A job type that is being retired may be `#[deprecated]` without a warning from this `impl`.
-fn allow_deprecated(input: &DeriveInput) -> Option<TokenStream> {
-    let is_deprecated = input
-        .attrs
-        .iter()
-        .any(|attribute| attribute.path().is_ident("deprecated"));
-    is_deprecated.then(|| quote!(#[allow(deprecated)]))
+/// A job type that is being retired may be `#[deprecated]` without a warning from what is written here.
+fn allowing_deprecated(input: &DeriveInput, items: TokenStream) -> TokenStream {
+    let is_deprecated = |attribute: &Attribute| attribute.path().is_ident("deprecated");
+    if input.attrs.iter().any(is_deprecated) {
+        quote!(#[allow(deprecated)] const _: () = { #items };)
+    } else {
+        items
+    }
 }

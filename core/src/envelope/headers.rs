@@ -1,5 +1,9 @@
 //! The names of the headers that Leveret writes. All under its own prefix: `x-` belongs to the broker.
 
+use super::error::EnvelopeError;
+use crate::message::HeaderValue;
+use crate::name::{MAX_SHORT_STRING, check_short_string};
+
 /// Which run of the job the message is for; the first is 1.
 pub const ATTEMPT: &str = "leveret-attempt";
 /// How many times the job has been republished (retry, snooze, redrive, copy). With the id it names one message.
@@ -10,7 +14,7 @@ pub const ORIGIN: &str = "leveret-origin";
 pub const RESENT: &str = "leveret-resent";
 /// The number of attempts set for this one job; it wins over the job type's.
 pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
-/// The time limit of an attempt in milliseconds, set for this one job; it wins over the job type's.
+/// The time limit of an attempt in milliseconds (at least 1), set for this one job; it wins over the job type's.
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
 /// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
@@ -36,6 +40,47 @@ pub(crate) fn is_broker_bookkeeping(name: &str) -> bool {
             name,
             "x-death" | "x-delivery-count" | "x-acquired-count" | "x-opt-delivery-count" | "CC" | "BCC"
         )
+}
+
+/// How deep an application's own header value may be nested.
+const MAX_DEPTH: usize = 16;
+
+/// Checks a header of the application's own. A value that cannot be encoded would cost the whole connection, one that JSON
+/// cannot hold would be lost in an outbox.
+pub(super) fn check_own(name: &str, value: &HeaderValue) -> Result<(), EnvelopeError> {
+    let refuse_name = |reason| {
+        Err(EnvelopeError::HeaderName {
+            name: name.to_owned(),
+            reason,
+        })
+    };
+    if let Err(reason) = check_short_string(name) {
+        return refuse_name(Some(reason));
+    }
+    if name.starts_with(PREFIX) || name.starts_with("x-") || is_broker_bookkeeping(name) {
+        return refuse_name(None);
+    }
+    check_value(value, MAX_DEPTH).map_err(|fault| EnvelopeError::HeaderValue {
+        name: name.to_owned(),
+        fault,
+    })
+}
+
+fn check_value(value: &HeaderValue, depth: usize) -> Result<(), &'static str> {
+    let Some(below) = depth.checked_sub(1) else {
+        return Err("it is nested more than 16 deep");
+    };
+    match value {
+        HeaderValue::Float(number) if !number.is_finite() => Err("a float must be finite"),
+        HeaderValue::List(items) => items.iter().try_for_each(|item| check_value(item, below)),
+        HeaderValue::Table(table) => table.iter().try_for_each(|(name, value)| {
+            if name.len() > MAX_SHORT_STRING {
+                return Err("a name in a table is longer than 255 bytes");
+            }
+            check_value(value, below)
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The header in which quorum queues report how many times a message was delivered before.

@@ -9,6 +9,22 @@ use crate::job::Job;
 use crate::message::{HeaderValue, Message, Properties};
 
 /// What a message says of the job in it. A message with only a body and a `type` is a valid job.
+///
+/// ```
+/// # use leveret::{Envelope, Job, envelope::{Incoming, Limits}};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, Job)]
+/// # #[job(queue = "mail")]
+/// # struct SendWelcome { user_id: u64 }
+/// let envelope = Envelope::new(SendWelcome { user_id: 7 })?.with_max_attempts(3);
+/// let message = envelope.to_message(&Limits::default())?;
+///
+/// let incoming = Incoming::read(&message)?;
+/// assert_eq!(&incoming.id, envelope.id());
+/// assert_eq!((incoming.attempt, incoming.hop, incoming.max_attempts), (1, Some(0), Some(3)));
+/// assert_eq!(Incoming::job::<SendWelcome>(&message.body)?.user_id, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incoming {
@@ -48,7 +64,7 @@ impl Incoming {
             attempt: number(properties, headers::ATTEMPT)?.unwrap_or(1).max(1),
             hop: number(properties, headers::HOP)?,
             max_attempts: number(properties, headers::MAX_ATTEMPTS)?.map(|attempts| attempts.max(1)),
-            timeout: number(properties, headers::TIMEOUT_MS)?.map(|millis| Duration::from_millis(u64::from(millis))),
+            timeout: number(properties, headers::TIMEOUT_MS)?.map(|millis| Duration::from_millis(millis.max(1).into())),
             resent: properties.headers.contains_key(headers::RESENT),
             delivery_count: delivery_count(properties),
         })

@@ -5,18 +5,27 @@ use std::fmt;
 
 use crate::message::Message;
 
+/// RabbitMQ's own limit of a frame in bytes, and so of everything in a message that is not its body.
+pub const DEFAULT_FRAME_MAX: usize = 131_072;
+
 /// The sizes that a message must stay below.
 ///
 /// ```
-/// let limits = leveret::envelope::Limits::default();
-/// assert!(limits.max_body < 16 * 1024 * 1024);
+/// use leveret::Message;
+/// use leveret::envelope::{Limits, TooLarge};
+///
+/// let mut limits = Limits::default();
+/// limits.max_body = 1_000;
+///
+/// let message = Message { body: vec![b' '; 1_001].into(), ..Message::default() };
+/// assert_eq!(limits.check(&message), Err(TooLarge::Body { size: 1_001, limit: 1_000 }));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest body in bytes. By default 16 MiB (RabbitMQ's `max_message_size` from 4.0 on) less 128 KiB.
     pub max_body: usize,
-    /// The largest header frame in bytes: it cannot be split, so it must fit `frame_max` (131,072 by default). By
+    /// The largest header frame in bytes: it cannot be split, so it must fit `frame_max` ([`DEFAULT_FRAME_MAX`]). By
     /// default 100,000, which leaves room for the record of a failure.
     pub max_header: usize,
 }

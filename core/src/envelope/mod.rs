@@ -1,12 +1,14 @@
 //! A job as it travels: the [`Envelope`] on the way out, [`Incoming`] on the way in, and what a republish keeps.
 
+mod error;
 pub mod headers;
 mod incoming;
 mod limits;
 mod outgoing;
 mod republish;
 
+pub use error::EnvelopeError;
 pub use incoming::{DecodeError, Incoming};
-pub use limits::{Limits, TooLarge};
-pub use outgoing::{Envelope, EnvelopeError};
-pub use republish::{Failure, Republish, republish};
+pub use limits::{DEFAULT_FRAME_MAX, Limits, TooLarge};
+pub use outgoing::Envelope;
+pub use republish::{Failure, Republish, fit_header, republish};

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::error::EnvelopeError;
 use super::headers;
-use super::limits::{Limits, TooLarge};
+use super::limits::Limits;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::message::{HeaderValue, Headers, Message, Properties};
-use crate::name::{NameError, check_short_string};
+use crate::name::check_short_string;
 use crate::queue::Queue;
 
 /// A serialized job with everything that goes with it. It can itself be serialized, which makes an outbox: store it in the
@@ -31,6 +32,30 @@ use crate::queue::Queue;
 /// let row = serde_json::to_string(&envelope)?;
 /// let again: Envelope = serde_json::from_str(&row)?;
 /// assert_eq!(again.id(), envelope.id());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// What goes beside the job is set with the `with_…` methods:
+///
+/// ```
+/// # use leveret::{Envelope, Job, JobId, Queue, envelope::Limits};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, Job)]
+/// # #[job(queue = "mail")]
+/// # struct SendWelcome { user_id: u64 }
+/// let envelope = Envelope::new(SendWelcome { user_id: 7 })?
+///     .with_id(JobId::new("welcome-7")?)
+///     .with_queue(Queue::named("mail-eu")?)
+///     .with_correlation_id("signup-7")?
+///     .with_max_attempts(3)
+///     .with_timeout(std::time::Duration::from_secs(10))
+///     .with_header("tenant", "eu")?;
+///
+/// assert_eq!((envelope.job_name(), envelope.queue().name()), ("send_welcome", "mail-eu"));
+/// assert_eq!(&envelope.body()[..], br#"{"user_id":7}"#);
+///
+/// let message = envelope.to_message(&Limits::default())?;
+/// assert_eq!(message.properties.message_id.as_deref(), Some("welcome-7"));
+/// assert_eq!(message.properties.headers["tenant"].as_text(), Some("eu"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
@@ -116,7 +141,8 @@ impl Envelope {
         self
     }
 
-    /// How long one attempt of this one job may run, to the millisecond; it wins over the type's limit.
+    /// How long one attempt of this one job may run, from one millisecond to 49 days (the header carries 32 bits of
+    /// milliseconds; less or more is read as these); it wins over the type's limit.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -127,23 +153,16 @@ impl Envelope {
     ///
     /// # Errors
     /// [`EnvelopeError`] if the name is empty, longer than 255 bytes, or in a space that is not the application's:
-    /// `leveret-`, `x-`, `CC`, `BCC`.
+    /// `leveret-`, `x-`, `CC`, `BCC`; or if the value cannot travel: a float that is not finite, a nested table with a
+    /// name longer than 255 bytes, lists and tables nested more than 16 deep.
     pub fn with_header(
         mut self,
         name: impl Into<String>,
         value: impl Into<HeaderValue>,
     ) -> Result<Self, EnvelopeError> {
-        let name = name.into();
-        if let Err(reason) = check_short_string(&name) {
-            return Err(EnvelopeError::HeaderName {
-                name,
-                reason: Some(reason),
-            });
-        }
-        if name.starts_with(headers::PREFIX) || name.starts_with("x-") || headers::is_broker_bookkeeping(&name) {
-            return Err(EnvelopeError::HeaderName { name, reason: None });
-        }
-        self.headers.insert(name, value.into());
+        let (name, value) = (name.into(), value.into());
+        headers::check_own(&name, &value)?;
+        self.headers.insert(name, value);
         Ok(self)
     }
 
@@ -174,23 +193,10 @@ impl Envelope {
     /// The message that carries it.
     ///
     /// # Errors
-    /// [`EnvelopeError`] if it exceeds `limits`, or, for an envelope read back from storage, if its name cannot travel.
+    /// [`EnvelopeError`] if it exceeds `limits`, or, for an envelope read back from storage, if its name, its correlation
+    /// id or a header cannot travel.
     pub fn to_message(&self, limits: &Limits) -> Result<Message, EnvelopeError> {
-        check_short_string(&self.name).map_err(|reason| EnvelopeError::JobName { reason })?;
-        let mut table = self.headers.clone();
-        table.insert(headers::ATTEMPT.to_owned(), HeaderValue::Int(1));
-        table.insert(headers::HOP.to_owned(), HeaderValue::Int(0));
-        table.insert(
-            headers::ORIGIN.to_owned(),
-            HeaderValue::Text(self.queue.name().to_owned()),
-        );
-        if let Some(attempts) = self.max_attempts {
-            table.insert(headers::MAX_ATTEMPTS.to_owned(), attempts.into());
-        }
-        if let Some(timeout) = self.timeout {
-            let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-            table.insert(headers::TIMEOUT_MS.to_owned(), HeaderValue::Int(millis));
-        }
+        self.check()?;
         let message = Message {
             body: self.body.clone(),
             properties: Properties {
@@ -200,12 +206,41 @@ impl Envelope {
                 correlation_id: self.correlation_id.clone(),
                 app_id: Some("leveret".to_owned()),
                 timestamp: Some(self.made_at),
-                headers: table,
+                headers: self.header_table(),
                 ..Properties::default()
             },
         };
         limits.check(&message).map_err(EnvelopeError::TooLarge)?;
         Ok(message)
+    }
+
+    /// The rules of the setters once more: storage may hold what no setter has seen.
+    fn check(&self) -> Result<(), EnvelopeError> {
+        check_short_string(&self.name).map_err(|reason| EnvelopeError::JobName { reason })?;
+        if let Some(id) = &self.correlation_id {
+            check_short_string(id).map_err(|reason| EnvelopeError::CorrelationId { reason })?;
+        }
+        self.headers
+            .iter()
+            .try_for_each(|(name, value)| headers::check_own(name, value))
+    }
+
+    fn header_table(&self) -> Headers {
+        let mut table = self.headers.clone();
+        table.insert(headers::ATTEMPT.to_owned(), HeaderValue::Int(1));
+        table.insert(headers::HOP.to_owned(), HeaderValue::Int(0));
+        table.insert(
+            headers::ORIGIN.to_owned(),
+            HeaderValue::Text(self.queue.name().to_owned()),
+        );
+        if let Some(attempts) = self.max_attempts {
+            table.insert(headers::MAX_ATTEMPTS.to_owned(), attempts.max(1).into());
+        }
+        if let Some(timeout) = self.timeout {
+            let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+            table.insert(headers::TIMEOUT_MS.to_owned(), millis.max(1).into());
+        }
+        table
     }
 }
 
@@ -219,65 +254,6 @@ impl fmt::Debug for Envelope {
             .finish_non_exhaustive()
     }
 }
-
-/// Why a job cannot be put into an envelope. Nothing was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EnvelopeError {
-    /// The job's own `Serialize` failed.
-    Json {
-        /// The job's name.
-        job: &'static str,
-        /// What it said.
-        detail: String,
-    },
-    /// The job's name cannot travel.
-    JobName {
-        /// Why.
-        reason: NameError,
-    },
-    /// The id cannot travel.
-    JobId {
-        /// Why.
-        reason: NameError,
-    },
-    /// The correlation id cannot travel.
-    CorrelationId {
-        /// Why.
-        reason: NameError,
-    },
-    /// A header has a name that the application may not use.
-    HeaderName {
-        /// The name.
-        name: String,
-        /// Why; `None`: it lies in a space that belongs to Leveret or the broker.
-        reason: Option<NameError>,
-    },
-    /// The message would be larger than the broker takes.
-    TooLarge(TooLarge),
-}
-
-impl fmt::Display for EnvelopeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json { job, detail } => write!(f, "job `{job}` cannot be written as JSON: {detail}"),
-            Self::JobName { reason } => write!(f, "the job's name cannot be used: {reason}"),
-            Self::JobId { reason } => write!(f, "the job's id cannot be used: {reason}"),
-            Self::CorrelationId { reason } => write!(f, "the correlation id cannot be used: {reason}"),
-            Self::HeaderName {
-                name,
-                reason: Some(reason),
-            } => write!(f, "the header name {name:?} cannot be used: {reason}"),
-            Self::HeaderName { name, reason: None } => write!(
-                f,
-                "the header name {name:?} cannot be used: `leveret-`, `x-`, `CC` and `BCC` belong to Leveret and the broker"
-            ),
-            Self::TooLarge(reason) => reason.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for EnvelopeError {}
 
 /// The body inside a serialized envelope: JSON text, readable in an outbox table.
 mod json_text {

@@ -4,11 +4,15 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::headers;
+use super::limits::TooLarge;
 use crate::id::JobId;
 use crate::message::{HeaderValue, Headers, Message};
 
 /// The longest error text that goes into a header, in bytes.
 const MAX_ERROR_TEXT: usize = 4_000;
+
+/// The longest name of a queue or worker that goes into a header, in bytes.
+const MAX_NAME_TEXT: usize = 255;
 
 /// Why a message is published again.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,9 +39,9 @@ pub struct Failure {
     pub reason: &'static str,
     /// The error's text; it is shortened to 4,000 bytes.
     pub error: String,
-    /// The queue that the job was consumed from.
+    /// The queue that the job was consumed from; it is shortened to 255 bytes.
     pub queue: String,
-    /// The worker's name.
+    /// The worker's name; it is shortened to 255 bytes.
     pub worker: String,
     /// When it happened.
     pub at: SystemTime,
@@ -45,7 +49,30 @@ pub struct Failure {
 
 /// The successor of a message.
 ///
-/// `id` becomes its `message_id`: for a message that had none this fixes the temporary one.
+/// `id` becomes its `message_id`: for a message that had none this fixes the temporary one. `attempt` is the one that the
+/// original was; a retry's successor is the next.
+///
+/// ```
+/// use leveret::Message;
+/// use leveret::envelope::{Failure, Incoming, Republish, republish};
+///
+/// let original = Message { body: b"{}".as_slice().into(), ..Message::default() };
+/// let incoming = Incoming::read(&original)?;
+/// let failure = Failure {
+///     reason: "failed",
+///     error: "the mail server is away".to_owned(),
+///     queue: "mail".to_owned(),
+///     worker: "mailer-1".to_owned(),
+///     at: std::time::SystemTime::now(),
+/// };
+///
+/// let successor = republish(&original, &incoming.id, incoming.attempt, &Republish::Retry { failure });
+///
+/// let next = Incoming::read(&successor)?;
+/// assert_eq!((next.id, next.attempt, next.hop), (incoming.id, 2, Some(1)));
+/// assert_eq!(successor.body, original.body);
+/// # Ok::<(), leveret::envelope::DecodeError>(())
+/// ```
 #[must_use]
 pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) -> Message {
     let mut successor = original.clone();
@@ -84,14 +111,46 @@ fn record(table: &mut Headers, failure: &Failure) {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     table.insert(headers::FAILURE_REASON.to_owned(), failure.reason.into());
-    table.insert(headers::FAILURE_ERROR.to_owned(), shortened(&failure.error).into());
-    table.insert(headers::FAILURE_QUEUE.to_owned(), failure.queue.clone().into());
-    table.insert(headers::FAILURE_WORKER.to_owned(), failure.worker.clone().into());
+    table.insert(
+        headers::FAILURE_ERROR.to_owned(),
+        shortened(&failure.error, MAX_ERROR_TEXT).into(),
+    );
+    table.insert(
+        headers::FAILURE_QUEUE.to_owned(),
+        shortened(&failure.queue, MAX_NAME_TEXT).into(),
+    );
+    table.insert(
+        headers::FAILURE_WORKER.to_owned(),
+        shortened(&failure.worker, MAX_NAME_TEXT).into(),
+    );
     table.insert(headers::FAILURE_AT.to_owned(), HeaderValue::Int(at));
 }
 
-fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(MAX_ERROR_TEXT);
+/// Makes a successor's header fit one frame. A message that kept to [`Limits`](super::Limits) when it was enqueued always
+/// fits; one of a foreign producer may fill its frame so far that the failure's text does not, and goes without it.
+///
+/// # Errors
+/// [`TooLarge::Header`] if it does not fit even so. Published, it would cost the whole connection: the original has to be
+/// settled without a successor.
+///
+/// ```
+/// use leveret::Message;
+/// use leveret::envelope::{DEFAULT_FRAME_MAX, fit_header};
+///
+/// assert_eq!(fit_header(Message::default(), DEFAULT_FRAME_MAX), Ok(Message::default()));
+/// ```
+pub fn fit_header(mut successor: Message, frame_max: usize) -> Result<Message, TooLarge> {
+    if successor.header_size() > frame_max {
+        successor.properties.headers.remove(headers::FAILURE_ERROR);
+    }
+    match successor.header_size() {
+        size if size > frame_max => Err(TooLarge::Header { size, limit: frame_max }),
+        _ => Ok(successor),
+    }
+}
+
+fn shortened(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -183,6 +242,25 @@ mod tests {
             .expect("text")
             .to_owned();
         assert!(text.len() <= MAX_ERROR_TEXT && text.chars().all(|c| c == 'ä'));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_goes_without_the_errors_text() {
+        let why = Republish::DeadLetter {
+            failure: failure("boom"),
+        };
+        let whole = republish(&Message::default(), &JobId::random(), 1, &why);
+        let size = whole.header_size();
+
+        assert_eq!(fit_header(whole.clone(), size), Ok(whole.clone()));
+        let trimmed = fit_header(whole.clone(), size - 1).expect("fits without the text");
+        assert!(!trimmed.properties.headers.contains_key(headers::FAILURE_ERROR));
+        assert_eq!(trimmed.properties.headers[headers::FAILURE_REASON], "failed".into());
+        let limit = trimmed.header_size() - 1;
+        assert_eq!(
+            fit_header(whole, limit),
+            Err(TooLarge::Header { size: limit + 1, limit })
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ async fn jobs_accepted_while_the_broker_is_killed_and_restarted_are_all_stored_i
     let producer = connect(&node.amqp_url()).await;
     let queue = own_queue("killed");
     make(&producer, &queue).await;
+    node.flush_tables().await;
 
     // When the broker is killed in the midst of 6,000 enqueues
     let mut pending = Vec::new();

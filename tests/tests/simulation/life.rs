@@ -146,7 +146,7 @@ async fn worker(broker: MemoryBroker, world: World, settings: (usize, u16), stop
         builder = builder.concurrency(queue, concurrency).prefetch(queue, prefetch);
     }
     let worker = builder.build().expect("valid");
-    worker.run_until(stop).await.expect("the queues are as wanted");
+    let _ = worker.run_until(stop).await.expect("the queues are as wanted");
     rabbit.close().await;
 }
 

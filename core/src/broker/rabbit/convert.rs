@@ -13,10 +13,13 @@ const PERSISTENT: u8 = 2;
 /// How deep tables may be nested before the rest is left out: a foreign producer shall not decide how much stack we use.
 const MAX_DEPTH: usize = 32;
 
+/// Sets one text property.
+type With = fn(BasicProperties, ShortString) -> BasicProperties;
+
 /// The properties of a message to publish: ours, and persistent.
 pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, BrokerError> {
     let mut amqp = BasicProperties::default().with_delivery_mode(PERSISTENT);
-    let texts: [(&Option<String>, fn(BasicProperties, ShortString) -> BasicProperties); 7] = [
+    let texts: [(&Option<String>, With); 7] = [
         (&properties.message_id, BasicProperties::with_message_id),
         (&properties.kind, BasicProperties::with_type),
         (&properties.content_type, BasicProperties::with_content_type),

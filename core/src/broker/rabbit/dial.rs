@@ -4,18 +4,19 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_rs::Runtime;
 use async_rs::traits::Reactor;
-use async_rs::{Runtime, Tokio};
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Connection, ConnectionProperties};
 
 use super::line::Line;
-use super::{AmqpThread, error, quiet};
+use super::quiet::{self, Quiet};
+use super::{AmqpThread, error};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{AmqpEndpoint, Deadlines, Host};
 
-type Stream = <Tokio as Reactor>::TcpStream;
+type Stream = <Quiet as Reactor>::TcpStream;
 
 /// How to connect, whoever the host is.
 pub(super) struct Dialer {
@@ -53,10 +54,10 @@ impl Dialer {
         name: &str,
         cable: &Cable,
     ) -> lapin::Result<Connection> {
-        let runtime = Runtime::tokio_with_handle(self.thread.handle().clone());
+        let runtime = Runtime::new(Quiet::on(self.thread.handle().clone()));
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let (deadline, end) = (self.deadlines.connect, cable.end());
-        let plug_in = async move |uri: AMQPUri, _: Runtime<Tokio>| {
+        let plug_in = async move |uri: AMQPUri, _: Runtime<Quiet>| {
             // This runs on the client's own thread of this connection, which is to be silent from here on.
             quiet::this_thread();
             let address = (uri.authority.host.as_str(), uri.authority.port);

@@ -4,8 +4,6 @@ use std::{fmt, io};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::quiet;
-
 /// One worker thread for all connections of a handle. It outlives them: each of them holds it.
 pub(crate) struct AmqpThread {
     /// `None` only while it is dropped.
@@ -23,7 +21,6 @@ impl AmqpThread {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("leveret-amqp")
-            .on_thread_start(quiet::this_thread)
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();

@@ -39,7 +39,7 @@ mod nested {
 
 #[deprecated]
 #[derive(Serialize, Deserialize, Job)]
-#[job(queue = "mail")]
+#[job(queue = leveret::Queue::new("mail"), max_attempts = 1)]
 struct Retired;
 
 fn name<J: Job>(_: &J) -> &'static str {
