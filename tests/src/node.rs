@@ -203,7 +203,7 @@ impl Node {
     ///
     /// If the node is stopped.
     pub fn pause(&self) {
-        self.signal(Signal::Pause);
+        self.with_broker(Process::pause);
     }
 
     /// Lets a frozen node go on.
@@ -212,12 +212,12 @@ impl Node {
     ///
     /// If the node is stopped.
     pub fn resume(&self) {
-        self.signal(Signal::Resume);
+        self.with_broker(|broker| broker.signal(Signal::Resume));
     }
 
-    fn signal(&self, signal: Signal) {
+    fn with_broker(&self, act: impl FnOnce(&Process)) {
         let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
-        broker.as_ref().expect("the node is stopped").signal(signal);
+        act(broker.as_ref().expect("the node is stopped"));
     }
 
     fn take(&self) -> Option<Process> {

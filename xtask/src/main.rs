@@ -4,10 +4,12 @@
 //!
 //! - [`broker`]: gets RabbitMQ onto the machine, never starts it.
 //! - [`suites`]: runs every suite, with a broker.
+//! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`shell`]: runs a program and says so.
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
 
 mod broker;
+mod deps;
 // One file for both, so that they cannot disagree about where RabbitMQ is; its items are public for the kit's sake.
 #[path = "../../tests/src/installation.rs"]
 #[allow(unreachable_pub)]
@@ -15,14 +17,30 @@ mod installation;
 mod shell;
 mod suites;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask broker              get RabbitMQ (installed, never started)
-cargo xtask test [-- filter]    get the broker, then run every suite";
+cargo xtask test [-- filter]    get the broker, then run every suite
+cargo xtask deps                check the dependency tree and the public signatures";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if deps::rustdoc::is_wanted() {
+        return deps::rustdoc::stand_in(&arguments);
+    }
     let (command, rest) = match arguments.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
         None => ("help", &[][..]),
@@ -30,6 +48,7 @@ fn main() -> Result<()> {
     match command {
         "broker" => broker::get(),
         "test" => suites::run(rest),
+        "deps" => deps::check(),
         "help" | "-h" | "--help" => {
             println!("{USAGE}");
             Ok(())

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// Writes its own pid, then becomes the program: at no time is there a process without a pid file.
 const BECOME: &str = r#"echo $$ > "$0" && exec "$@""#;
@@ -78,6 +80,26 @@ impl Process {
             .args(["-c", &script])
             .status()
             .expect("a unix machine has sh");
+    }
+
+    /// Stops every thread of the process, and returns once they stand still: the signal alone is only on its way.
+    pub(super) fn pause(&self) {
+        self.signal(Signal::Pause);
+        // Where there is no /proc, the signal has to do.
+        while self.has_running_threads() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn has_running_threads(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid()))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        // "PID (NAME) STATE …": stopped, or gone.
+        let mut states = stats.filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next());
+        states.any(|state| !['T', 'Z', 'X'].contains(&state))
     }
 
     /// Kills the process and waits until it is gone.

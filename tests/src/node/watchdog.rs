@@ -7,18 +7,23 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 /// Reads until its input ends: the other end of that pipe is held by the test process alone, so it ends when the node is
 /// dropped and also when the process exits, is interrupted or is killed. Then it kills by the pid files.
 ///
-/// The directory is renamed first: a process that is just being started writes its pid file before it becomes anything,
-/// fails to, and never runs.
+/// Killed first, then renamed: a running node makes its directory anew for the next line of its log. Killed once more
+/// after that for a process that was just being started; one that comes still later finds no place for its pid file, and
+/// never becomes anything.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 while read -r _; do :; done
-gone="$1.gone"
-mv "$1" "$gone" || exit 0
-for file in "$gone"/*.pid; do
-    kill -KILL "$(cat "$file")"
-done
+end_all() {
+    for file in "$1"/*.pid; do
+        kill -KILL "$(cat "$file")"
+        rm -f "$file"
+    done
+}
+end_all "$1"
+mv "$1" "$1.gone"
+end_all "$1.gone"
 tries=0
-until rm -rf "$gone" || [ "$tries" -ge 50 ]; do
+until rm -rf "$1" "$1.gone" || [ "$tries" -ge 50 ]; do
     tries=$((tries + 1))
     sleep 0.1
 done
