@@ -6,6 +6,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use leveret::HeaderValue;
 use leveret::broker::{BrokerErrorKind, Settlement};
 use leveret_tests::shared;
+use leveret_tests::signal::eventually;
 
 use super::*;
 
@@ -51,7 +52,8 @@ async fn a_consumer_closes_in_order_without_a_cancel_before() {
 
     consumer.close().await;
 
-    assert_eq!(session.inspect(&queue).await.expect("a depth").ready, 1);
+    let ready = async || session.inspect(&queue).await.expect("a depth").ready == 1;
+    eventually("only what was requeued is there", ready).await;
 }
 
 #[tokio::test]

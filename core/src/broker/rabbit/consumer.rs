@@ -44,7 +44,7 @@ pub(super) struct RabbitConsumer {
 }
 
 /// Since the subscription was cancelled.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Cancelled {
     /// How long the broker took for it: about as long as a queue needs to apply anything.
     took: Duration,
@@ -104,16 +104,13 @@ impl RabbitConsumer {
         }
     }
 
-    /// Waits until a quorum queue has applied the receipts, so that none is forgotten with the channel. Nothing asks it for
-    /// that but a cancel; if that came too early, time must do.
-    async fn applied(&mut self) {
-        match &self.cancelled {
-            None => drop(self.cancel().await),
-            Some(Cancelled { told, .. }) if *told < TAKEN_AT_ONCE => {}
-            Some(Cancelled { took, .. }) => {
-                let enough = APPLIED.max(*took * 4).min(self.line.deadlines.close);
-                tokio::time::sleep(enough).await;
-            }
+    /// Waits until a quorum queue has applied what it was told since the cancel, so that nothing of it is forgotten with the
+    /// channel. There is no request that waits for that; a cancel does, for what was told before it.
+    async fn applied(&self) {
+        if let Some(Cancelled { took, told }) = self.cancelled
+            && told >= TAKEN_AT_ONCE
+        {
+            tokio::time::sleep(APPLIED.max(took * 4)).await;
         }
     }
 }
@@ -163,11 +160,16 @@ impl Consumer for RabbitConsumer {
     }
 
     async fn close(mut self: Box<Self>) {
-        self.flush();
         let deadline = self.line.deadlines.close;
-        // On a blocked connection the cancel is not even written.
-        let _ = tokio::time::timeout(deadline, self.applied()).await;
-        self.line.close_channel(&self.channel).await;
+        let in_order = async {
+            // First of all: what is requeued while the subscription stands may come straight back to it.
+            let _ = self.cancel().await;
+            self.flush();
+            self.applied().await;
+            self.line.close_channel(&self.channel).await;
+        };
+        // On a blocked connection not even the cancel is written; the channel then ends with the connection.
+        let _ = tokio::time::timeout(deadline, in_order).await;
     }
 }
 
