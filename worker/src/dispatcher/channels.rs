@@ -36,9 +36,21 @@ pub(super) struct Channels {
     halted: bool,
     retired: Option<Channel>,
     last_number: u64,
+    /// The connection that all of them belong to.
+    generation: Option<u64>,
 }
 
 impl Channels {
+    /// Moves on to a connection, or to none. `true`: the channels of the one before are gone.
+    pub(super) fn follow(&mut self, generation: Option<u64>) -> bool {
+        let moved = self.generation != generation;
+        if moved {
+            self.generation = generation;
+            self.drop_all();
+        }
+        moved
+    }
+
     /// Takes a new consumer into use.
     pub(super) fn open(&mut self, consumer: Box<dyn Consumer>) {
         self.last_number += 1;

@@ -156,7 +156,7 @@ impl Dispatcher {
     pub(crate) async fn run(mut self) -> Result<QueueReport, TopologyError> {
         let mut consumed_once = false;
         let mut failures = 0;
-        while let Some((generation, session)) = self.next_session().await {
+        while let Some(session) = self.next_session().await {
             let since = self.wires.clock.now();
             match self.subscribe(&session).await {
                 Ok(()) => {
@@ -165,7 +165,7 @@ impl Dispatcher {
                     if self.wires.clock.now() - since > LASTING {
                         failures = 0;
                     }
-                    if !self.stopped(stop, generation, &*session).await {
+                    if !self.stopped(stop, &*session).await {
                         break;
                     }
                 }
@@ -187,33 +187,30 @@ impl Dispatcher {
     }
 
     /// The connection to consume on, as soon as there is one; `None` once the worker shuts down.
-    async fn next_session(&mut self) -> Option<(u64, Arc<dyn Session>)> {
+    async fn next_session(&mut self) -> Option<Arc<dyn Session>> {
         let mut link = self.wires.consuming.state();
-        let reporter = self.setup.reporter.clone();
-        let up = async move {
-            loop {
-                match &*link.borrow_and_update() {
-                    LinkState::Down {
-                        last_error: Some(error),
-                        ..
-                    } => reporter.set(QueueState::Down {
-                        error: error.to_string(),
-                    }),
-                    LinkState::Stopped => reporter.set(QueueState::Down {
-                        error: "the connection was closed by this process".to_owned(),
-                    }),
-                    state => {
-                        if let Some((generation, session)) = state.session() {
-                            return (generation, Arc::clone(session));
-                        }
-                    }
-                }
-                if link.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
+        loop {
+            let state = link.borrow_and_update().clone();
+            // Channels do not outlive their connection: what was held on them comes again on the next.
+            if self.channels.follow(state.session().map(|(generation, _)| generation)) {
+                self.hand.lose(&self.channels);
             }
-        };
-        self.serve_while_running(up).await
+            if *self.setup.phase.borrow() > Phase::Running {
+                return None;
+            }
+            match state {
+                LinkState::Up { session, .. } | LinkState::Blocked { session, .. } => return Some(session),
+                LinkState::Down { last_error, .. } => drop(last_error.map(|error| self.down(&error))),
+                _ => self.down(&"the connection was closed by this process"),
+            }
+            let changed = async {
+                if link.changed().await.is_err() {
+                    // The connection is closed for good. The worker's owner decides what follows.
+                    std::future::pending::<()>().await;
+                }
+            };
+            self.serve_while_running(changed).await?;
+        }
     }
 
     async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
@@ -267,7 +264,7 @@ impl Dispatcher {
     }
 
     /// Decides what follows the end of consuming. `false`: nothing, the worker shuts down.
-    async fn stopped(&mut self, stop: Stop, generation: u64, session: &dyn Session) -> bool {
+    async fn stopped(&mut self, stop: Stop, session: &dyn Session) -> bool {
         match stop {
             Stop::Shutdown => return false,
             Stop::Cancelled => {
@@ -282,33 +279,37 @@ impl Dispatcher {
             Stop::Stuck(reason) => {
                 self.setup.reporter.set(QueueState::Paused { reason });
                 self.halt().await;
-                return self.wait_for_publishing(generation).await;
+                return self.wait_for_publishing().await;
             }
         }
         true
     }
 
-    /// Waits until the broker takes publishes again. If the connection for consuming is replaced meanwhile, what was held on it is lost.
-    async fn wait_for_publishing(&mut self, generation: u64) -> bool {
+    /// Waits until the broker takes publishes again. `false`: the worker shuts down.
+    async fn wait_for_publishing(&mut self) -> bool {
         let mut publishing = self.wires.publishing.state();
         let mut consuming = self.wires.consuming.state();
-        let back = async move {
-            let replaced = |state: &LinkState| state.session().is_none_or(|(now, _)| now != generation);
-            tokio::select! {
-                biased;
-                _ = async { publishing.wait_for(LinkState::is_up).await.map(drop) } => false,
-                _ = async { consuming.wait_for(replaced).await.map(drop) } => true,
+        loop {
+            let connection = consuming
+                .borrow_and_update()
+                .session()
+                .map(|(generation, _)| generation);
+            if self.channels.follow(connection) {
+                self.hand.lose(&self.channels);
             }
-        };
-        match self.serve_while_running(back).await {
-            Some(false) => true,
-            Some(true) => {
-                self.lose_channels(true);
-                let mut publishing = self.wires.publishing.state();
-                let up = async move { publishing.wait_for(LinkState::is_up).await.map(drop) };
-                self.serve_while_running(up).await.is_some()
+            let changed = async {
+                tokio::select! {
+                    biased;
+                    // An error means that the connection is closed for good, which `next_session` deals with.
+                    _ = async { publishing.wait_for(LinkState::is_up).await.map(drop) } => true,
+                    changed = consuming.changed() => changed.is_err(),
+                }
+            };
+            match self.serve_while_running(changed).await {
+                Some(true) => return true,
+                Some(false) => {}
+                None => return false,
             }
-            None => false,
         }
     }
 

@@ -210,8 +210,11 @@ impl Dispatcher {
         let name = held.attempt.incoming.name.as_deref();
         let entry = name.and_then(|name| self.setup.registry.find(name)).cloned();
         let leaving = *self.setup.phase.borrow() > Phase::Running || self.channels.is_halted();
+        // The broker's patience with the delivery is not renewed by another run on it.
+        let ends = self.wires.clock.now() + held.attempt.limits.timeout;
+        let in_time = ends <= held.delivered + self.setup.plan.longest_hold;
         match entry {
-            Some(entry) if !leaving => {
+            Some(entry) if in_time && !leaving => {
                 held.attempt = Arc::new(held.attempt.again(failed_attempts));
                 self.hand.wait(number, entry);
             }

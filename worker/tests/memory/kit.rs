@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::broker::memory::MemoryBroker;
+use leveret::broker::Destination;
+use leveret::broker::memory::{Fault, FaultPoint, MemoryBroker, MemoryDepth};
 use leveret::{Backoff, ConnectOptions, Job, Message, Producer, Queue, Rabbit};
 use leveret_worker::{Context, ExitReport, RunError, Worker, WorkerBuilder, WorkerHandle};
 use serde::{Deserialize, Serialize};
@@ -50,20 +51,80 @@ impl Stand {
         }
     }
 
+    /// Stores a job past the connections of this process: neither an alarm nor a fault stops it.
+    pub(crate) fn store<J: Job>(&self, job: J) {
+        let envelope = leveret::Envelope::new(job).expect("plain");
+        let message = envelope
+            .to_message(&leveret::envelope::Limits::default())
+            .expect("small");
+        self.broker
+            .publish_raw(&Destination::queue(J::QUEUE.name()), &message)
+            .expect("stored");
+    }
+
+    /// Stores a message of another program in [`MAIL`].
+    pub(crate) fn foreign(&self, kind: Option<&str>, body: &'static [u8]) {
+        self.broker
+            .publish_raw(&Destination::queue("mail"), &foreign(kind, body))
+            .expect("stored");
+    }
+
+    /// From now on the broker refuses whatever is published, until it is healed.
+    pub(crate) fn nack_publishes(&self) {
+        self.broker.set_faults(|point| match point {
+            FaultPoint::Publish => Fault::Nack,
+            _ => Fault::None,
+        });
+    }
+
+    /// Cuts the connection for consuming, and waits until the worker consumes on another.
+    pub(crate) async fn cut_consuming(&self, running: &Running) {
+        let mut state = running.handle.state();
+        self.broker.drop_connections_named("leveret (consume)");
+        while running.handle.is_ready() {
+            state = running.handle.changed(&state).await;
+        }
+        assert!(soon("readiness", running.handle.ready()).await, "it comes back");
+    }
+
+    /// Waits until a queue is as full as wanted.
+    pub(crate) async fn wait_for(&self, queue: &str, wanted: impl FnMut(MemoryDepth) -> bool) {
+        soon(queue, self.broker.wait_for_depth(queue, wanted)).await;
+    }
+
     /// Waits until a queue holds nothing, ready or unsettled.
     pub(crate) async fn wait_for_empty(&self, queue: &str) {
-        self.broker
-            .wait_for_depth(queue, |depth| depth.ready + depth.unacked == 0)
-            .await;
+        self.wait_for(queue, |depth| depth.ready + depth.unacked == 0).await;
     }
 
     /// Waits until `count` dead letters of [`MAIL`] are there, and gives them.
     pub(crate) async fn dead_letters(&self, count: usize) -> Vec<Message> {
-        self.broker
-            .wait_for_depth("mail.dead", |depth| depth.ready == count)
-            .await;
+        self.wait_for("mail.dead", |depth| depth.ready == count).await;
         self.broker.messages("mail.dead")
     }
+}
+
+/// A message as another program would send it.
+pub(crate) fn foreign(kind: Option<&str>, body: &'static [u8]) -> Message {
+    let mut message = Message {
+        body: body.into(),
+        ..Message::default()
+    };
+    message.properties.kind = kind.map(str::to_owned);
+    message
+}
+
+/// Fails instead of waiting for ever: time is paused, so this costs none.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(7_200), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen"),
+    }
+}
+
+/// Waits until nothing is left to do but to wait: time is paused, so it moves on only then.
+pub(crate) async fn settled_down() {
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
 /// A header's text.
@@ -91,7 +152,7 @@ impl Running {
     /// Starts a worker and waits until it consumes.
     pub(crate) async fn start(builder: WorkerBuilder) -> Self {
         let running = Self::start_unready(builder);
-        assert!(running.handle.ready().await, "the worker gets ready");
+        assert!(soon("readiness", running.handle.ready()).await, "the worker gets ready");
         running
     }
 
@@ -111,7 +172,10 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) async fn join(self) -> ExitReport {
-        self.task.await.expect("no panic").expect("it could run")
+        soon("the end of the worker", self.task)
+            .await
+            .expect("no panic")
+            .expect("it could run")
     }
 
     /// What the worker did on [`MAIL`], after its end.
@@ -171,12 +235,12 @@ impl Probe {
 impl Watch {
     /// The next run that begins: the note's number and the attempt.
     pub(crate) async fn started(&mut self) -> (u64, u32) {
-        self.started.recv().await.expect("a handler lives")
+        soon("a start", self.started.recv()).await.expect("a handler lives")
     }
 
     /// The next run that went on past the gate.
     pub(crate) async fn ended(&mut self) -> u64 {
-        self.ended.recv().await.expect("a handler lives")
+        soon("an end", self.ended.recv()).await.expect("a handler lives")
     }
 
     /// Lets so many runs go on.
@@ -189,6 +253,3 @@ impl Watch {
         self.started.try_recv().is_err()
     }
 }
-
-/// Longer than anything here takes in paused time.
-pub(crate) const LONG: Duration = Duration::from_secs(3_600);

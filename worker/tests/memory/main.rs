@@ -1,4 +1,13 @@
 //! The worker's guarantees on the in-memory broker, with paused time.
 
+// A broken expectation ends the test at the place where it shows.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod dead_letters;
 mod kit;
+mod leases;
 mod outcomes;
+mod pausing;
+mod queues;
+mod shutdown;
+mod successors;

@@ -1,0 +1,120 @@
+//! Nothing is acked before its successor is confirmed.
+
+use std::time::Duration;
+
+use leveret::broker::memory::{Fault, FaultPoint};
+use leveret::{Job, Queue};
+use leveret_worker::{Context, State};
+use serde::{Deserialize, Serialize};
+
+use crate::kit::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_held_until_its_retry_is_confirmed() {
+    // Given a broker that stores but answers only after ten seconds
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
+    stand.broker.set_faults(|point| match point {
+        FaultPoint::Publish => Fault::DelayAnswer(Duration::from_secs(10)),
+        _ => Fault::None,
+    });
+    stand.store(Note { number: 7 });
+
+    // When it fails
+    assert_eq!(watch.started().await, (7, 1));
+    assert_eq!(watch.started().await, (7, 2));
+
+    // Then the failed attempt is not acked while nobody has confirmed the next, which has run meanwhile
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(stand.broker.depth("mail").map(|depth| depth.unacked), Some(1));
+    stand.wait_for_empty("mail").await;
+    assert_eq!(running.stop_mail().await.retried, 1);
+}
+
+/// Fails at the first attempt.
+async fn fail_once(note: Note, State(probe): State<Probe>, context: Context) -> Result<(), String> {
+    probe.run(note.number, &context);
+    match context.attempt() {
+        1 => Err("not yet".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_retry_is_refused_is_held_meanwhile_and_then_tried_again_on_the_same_delivery() {
+    // Given a broker that refuses whatever is published
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
+    stand.nack_publishes();
+    stand.store(Note { number: 7 });
+    assert_eq!(watch.started().await, (7, 1));
+    let failed = tokio::time::Instant::now();
+
+    // Then it is not given back, and its second attempt comes after a pause, however full the queue
+    assert_eq!(watch.started().await, (7, 2));
+    assert!(!failed.elapsed().is_zero());
+    stand.wait_for_empty("mail").await;
+    let report = running.stop_mail().await;
+    assert_eq!((report.completed, report.failed, report.retried), (1, 1, 0));
+}
+
+#[derive(Debug, Serialize, Deserialize, Job)]
+#[job(queue = Queue::new("held").classic(), timeout = "30s", max_attempts = 1)]
+struct Held {
+    number: u64,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_its_successor_holds_no_slot() {
+    // Given one slot, and a broker that takes no publishes
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let builder = stand
+        .worker()
+        .state(probe)
+        .register(fail_once)
+        .concurrency(&MAIL, 1)
+        .prefetch(&MAIL, 10);
+    let running = Running::start(builder).await;
+    stand.broker.block("disk");
+    for number in 0..3 {
+        stand.store(Note { number });
+    }
+
+    // Then all run, one after another
+    for number in 0..3 {
+        assert_eq!(watch.started().await, (number, 1));
+    }
+    assert_eq!(stand.broker.depth("mail").map(|depth| depth.unacked), Some(3));
+
+    // And all come again once it takes them
+    stand.broker.unblock();
+    for _ in 0..3 {
+        assert_eq!(watch.started().await.1, 2);
+    }
+    stand.wait_for_empty("mail").await;
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_given_back_before_the_broker_loses_patience() {
+    // Given a dead letter that has no other way than its copy, and a broker that takes no copy
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fail = async |job: Held, State(probe): State<Probe>, context: Context| -> Result<(), String> {
+        probe.run(job.number, &context);
+        Err("no".to_owned())
+    };
+    let running = Running::start(stand.worker().state(probe).register(fail)).await;
+    stand.nack_publishes();
+    stand.store(Held { number: 7 });
+    assert_eq!(watch.started().await, (7, 1));
+
+    // Then the job is given back a minute before the broker's half hour is over
+    let before = tokio::time::Instant::now();
+    assert_eq!(watch.started().await, (7, 1));
+    assert_eq!(before.elapsed().as_secs() / 60, 29);
+    drop(running);
+}
