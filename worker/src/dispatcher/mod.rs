@@ -1,9 +1,10 @@
 //! The dispatcher: one task per queue. It fetches jobs, starts their attempts, and settles what comes of them.
 //!
 //! # Layout
-//! [`run`](Dispatcher::run) is the outer loop: it subscribes, and decides what follows when consuming ended. `turn` is the inner one: one
-//! pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `drain` ends in order. `hand`
-//! holds the deliveries that are not settled yet, `channels` what they are settled on, `memory` what was finished.
+//! [`run`](Dispatcher::run) is the outer loop: it gets to consume (`subscribe`), and decides what follows when consuming ended. `turn` is the
+//! inner one: one pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `replace` publishes what
+//! takes a job's place (a `successor`), `drain` ends in order. `hand` holds the deliveries that are not settled yet, `channels` what they are
+//! settled on, `memory` what was finished, `orphans` what runs on without a lease.
 
 mod admit;
 mod channels;
@@ -12,18 +13,19 @@ mod hand;
 mod key;
 mod memory;
 mod orphans;
+mod replace;
 mod settle;
+mod subscribe;
 mod successor;
 mod turn;
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::broker::{BrokerError, Consumer, Health, Session};
+use leveret::broker::{BrokerError, Health, Session};
 use leveret::runtime::{Lane, Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError, ensure};
+use leveret::topology::{Topology, TopologyError};
 use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
 use tokio::task::JoinSet;
@@ -38,6 +40,7 @@ use crate::verdict::Ended;
 use channels::Channels;
 use hand::Hand;
 use memory::Memory;
+use subscribe::leaving;
 use successor::Sent;
 
 /// How far the worker is on its way out.
@@ -186,51 +189,6 @@ impl Dispatcher {
         Ok(self.report)
     }
 
-    /// The connection to consume on, as soon as there is one; `None` once the worker shuts down.
-    async fn next_session(&mut self) -> Option<Arc<dyn Session>> {
-        let mut link = self.wires.consuming.state();
-        loop {
-            let state = link.borrow_and_update().clone();
-            // Channels do not outlive their connection: what was held on them comes again on the next.
-            if self.channels.follow(state.session().map(|(generation, _)| generation)) {
-                self.hand.lose(&self.channels);
-            }
-            if *self.setup.phase.borrow() > Phase::Running {
-                return None;
-            }
-            match state {
-                LinkState::Up { session, .. } | LinkState::Blocked { session, .. } => return Some(session),
-                LinkState::Down { last_error, .. } => drop(last_error.map(|error| self.down(&error))),
-                _ => self.down(&"the connection was closed by this process"),
-            }
-            let changed = async {
-                if link.changed().await.is_err() {
-                    // The connection is closed for good. The worker's owner decides what follows.
-                    std::future::pending::<()>().await;
-                }
-            };
-            self.serve_while_running(changed).await?;
-        }
-    }
-
-    async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
-        let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
-        let declarations = Arc::clone(&self.wires.work.declarations);
-        let queue = self.setup.plan.queue.name().to_owned();
-        let session = Arc::clone(session);
-        let opening = async move {
-            let ensured = ensure(&*session, mode, &declarations).await;
-            ensured.map_err(NotSubscribed::Topology)?;
-            session.consume(&queue, prefetch).await.map_err(NotSubscribed::Broker)
-        };
-        // Not given up at a shutdown: it has a deadline, and half a subscription would keep jobs to itself.
-        let consumer: Box<dyn Consumer> = self.serve(opening).await?;
-        self.memory.channel_ended();
-        self.channels.open(consumer);
-        self.setup.reporter.set(QueueState::Consuming);
-        Ok(())
-    }
-
     /// Consumes until something ends it.
     async fn consume(&mut self) -> Stop {
         let mut phase = self.setup.phase.clone();
@@ -284,69 +242,4 @@ impl Dispatcher {
         }
         true
     }
-
-    /// Waits until the broker takes publishes again. `false`: the worker shuts down.
-    async fn wait_for_publishing(&mut self) -> bool {
-        let mut publishing = self.wires.publishing.state();
-        let mut consuming = self.wires.consuming.state();
-        loop {
-            let connection = consuming
-                .borrow_and_update()
-                .session()
-                .map(|(generation, _)| generation);
-            if self.channels.follow(connection) {
-                self.hand.lose(&self.channels);
-            }
-            let changed = async {
-                tokio::select! {
-                    biased;
-                    // An error means that the connection is closed for good, which `next_session` deals with.
-                    _ = async { publishing.wait_for(LinkState::is_up).await.map(drop) } => true,
-                    changed = consuming.changed() => changed.is_err(),
-                }
-            };
-            match self.serve_while_running(changed).await {
-                Some(true) => return true,
-                Some(false) => {}
-                None => return false,
-            }
-        }
-    }
-
-    fn down(&self, error: &dyn std::fmt::Display) {
-        self.setup.reporter.set(QueueState::Down {
-            error: error.to_string(),
-        });
-    }
-
-    /// Settles what ends while waiting for something else.
-    async fn serve<T>(&mut self, until: impl Future<Output = T>) -> T {
-        let mut until = pin!(until);
-        loop {
-            tokio::select! {
-                biased;
-                value = &mut until => return value,
-                // It stops nothing: there is no open consumer.
-                _ = self.turn() => {}
-            }
-        }
-    }
-
-    /// The same; `None` as soon as the worker shuts down.
-    async fn serve_while_running<T>(&mut self, until: impl Future<Output = T>) -> Option<T> {
-        let mut phase = self.setup.phase.clone();
-        self.serve(async move {
-            tokio::select! {
-                biased;
-                () = leaving(&mut phase) => None,
-                value = until => Some(value),
-            }
-        })
-        .await
-    }
-}
-
-/// Resolves once the worker shuts down, or is gone.
-async fn leaving(phase: &mut watch::Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
 }
