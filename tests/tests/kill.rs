@@ -24,7 +24,9 @@ async fn count(job: Count, State(book): State<LossBook>, context: Context) {
     let header = |name: &str| context.header(name).and_then(HeaderValue::as_int);
     let run = Run {
         attempt: context.attempt(),
-        hop: header("leveret-hop").and_then(|hop| u32::try_from(hop).ok()).expect("our own header"),
+        hop: header("leveret-hop")
+            .and_then(|hop| u32::try_from(hop).ok())
+            .expect("our own header"),
         redelivered: context.is_redelivered(),
         resent: context.header("leveret-resent").is_some(),
     };
@@ -45,7 +47,10 @@ async fn twenty_thousand_jobs_survive_two_kills_of_the_broker() {
     let node = Node::start().await;
     let producer = Producer::connect(options(&node)).await.expect("connected");
     let book = LossBook::new();
-    let worker = Worker::builder(options(&node)).state(book.clone()).register(count).concurrency(&QUEUE, 50);
+    let worker = Worker::builder(options(&node))
+        .state(book.clone())
+        .register(count)
+        .concurrency(&QUEUE, 50);
     let worker = worker.build().expect("valid");
     let handle = worker.handle();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -3,6 +3,7 @@
 mod enqueue;
 mod error;
 mod pending;
+mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use enqueue::{Enqueue, EnqueueFuture, Submit, SubmitFuture};
 pub use error::{EnqueueError, TryEnqueueError};
 pub use pending::Pending;
+use targets::Targets;
 
 use crate::connect::ConnectOptions;
 use crate::envelope::{Envelope, Limits};
@@ -51,7 +53,7 @@ pub struct Producer {
 #[derive(Debug)]
 struct Shared {
     lane: Lane,
-    topology: Topology,
+    targets: Targets,
     limits: Limits,
     confirm_timeout: Duration,
 }
@@ -74,7 +76,7 @@ impl Producer {
         let options = rabbit.options();
         let shared = Shared {
             lane,
-            topology: Topology::new(options.name_prefix()),
+            targets: Targets::new(Topology::new(options.name_prefix())),
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
         };
@@ -193,7 +195,7 @@ impl Shared {
         match envelope.to_message(&self.limits) {
             Ok(message) => {
                 let publish = Publish {
-                    target: self.topology.work(envelope.queue()),
+                    target: self.targets.of(envelope.queue()),
                     message,
                     timeout,
                 };
