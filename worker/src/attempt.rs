@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use crate::context::{Attempt, Context};
+use crate::error;
 use crate::handler::Run;
 use crate::outcome::Outcome;
 use crate::verdict::Ended;
@@ -15,9 +16,15 @@ use crate::verdict::Ended;
 /// Runs the handler to its end, or to its limit. A handler that is dropped at its limit stops at its next `await`.
 pub(crate) async fn run(handler: &Run, attempt: Arc<Attempt>) -> Ended {
     let limit = attempt.limits.timeout;
-    // The call itself is inside, and so is the drop at the limit: both run the application's code, both may panic.
-    let guarded =
-        AssertUnwindSafe(async { timeout(limit, handler(Context::new(attempt.clone()))).await }).catch_unwind();
+    // The call itself is inside, and so are the drop at the limit and the words of an error: all of them run the application's
+    // code, all may panic.
+    let guarded = AssertUnwindSafe(async {
+        match timeout(limit, handler(Context::new(attempt.clone()))).await {
+            Ok(Ended::Returned(Outcome::Failed(error))) => Ok(Ended::Returned(Outcome::Failed(error::told(error)))),
+            ended => ended,
+        }
+    })
+    .catch_unwind();
     match guarded.await {
         Ok(Ok(Ended::Returned(Outcome::Failed(_)))) if attempt.switch.was_seen() => Ended::Interrupted,
         Ok(Ok(ended)) => ended,
@@ -149,9 +156,21 @@ mod tests {
             let _explosive = Explosive;
             std::future::pending().await
         }
+        #[derive(Debug)]
+        struct Speechless;
+        impl std::fmt::Display for Speechless {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("in the words")
+            }
+        }
+        impl std::error::Error for Speechless {}
+        async fn in_the_error(_: Greet) -> Result<(), Speechless> {
+            Err(Speechless)
+        }
         let at_the_call = |_: Greet| -> std::future::Ready<()> { panic!("at the call") };
 
         assert!(matches!(end_of(in_the_handler).await, Ended::Panicked(text) if text == "number 7"));
+        assert!(matches!(end_of(in_the_error).await, Ended::Panicked(text) if text == "in the words"));
         assert!(matches!(end_of(at_the_call).await, Ended::Panicked(text) if text == "at the call"));
         tokio::time::pause();
         assert!(matches!(end_of(in_the_drop).await, Ended::Panicked(text) if text == "in the drop"));

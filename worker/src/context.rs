@@ -36,14 +36,17 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Another run on the same delivery. To the broker it is the same message, so it keeps its hop; and to the handler it is one
     /// that was delivered before.
-    pub(crate) fn again(&self, failed_attempts: u32) -> Self {
+    pub(crate) fn again(&self, failed_attempts: u32, longest: Duration) -> Self {
         let mut incoming = self.incoming.clone();
         incoming.attempt = incoming.attempt.saturating_add(failed_attempts);
         Self {
             message: self.message.clone(),
             incoming,
             redelivered: true,
-            limits: self.limits,
+            limits: Limits {
+                timeout: self.limits.timeout.min(longest),
+                ..self.limits
+            },
             surroundings: self.surroundings.clone(),
             switch: Switch::default(),
         }

@@ -98,6 +98,29 @@ impl Error for Directed {
     }
 }
 
+/// An error in its own words, free of the application's code: whoever looks at it runs nothing that could panic.
+#[derive(Debug)]
+struct Told {
+    text: String,
+    directive: Option<Directive>,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Told {}
+
+/// Asks an error for everything it has to say, and drops it. This runs the application's code: it may panic.
+pub(crate) fn told(error: BoxError) -> BoxError {
+    Box::new(Told {
+        text: text(&*error),
+        directive: directive(&*error),
+    })
+}
+
 /// A chain of sources longer than this is taken for a loop.
 const LONGEST_CHAIN: usize = 64;
 
@@ -107,6 +130,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 /// What an error asks for, if it or one of its sources does.
 pub(crate) fn directive(error: &(dyn Error + 'static)) -> Option<Directive> {
+    if let Some(told) = error.downcast_ref::<Told>() {
+        return told.directive;
+    }
     chain(error).find_map(|error| error.downcast_ref::<Directed>().map(|directed| directed.directive))
 }
 

@@ -39,8 +39,14 @@ impl WorkerHandle {
     /// Waits until every queue of the worker is being consumed. `false`: the worker ended before that.
     pub async fn ready(&self) -> bool {
         let mut board = self.controls.board.subscribe();
-        let decided = board.wait_for(|states| ready(states) || stopped(states)).await;
-        decided.is_ok_and(|states| ready(&states))
+        let mut is_ready = false;
+        let decided = board.wait_for(|states| {
+            is_ready = ready(states);
+            is_ready || stopped(states)
+        });
+        // An error means that the worker is gone, which it is not ready by.
+        let _ = decided.await.map(drop);
+        is_ready
     }
 
     /// What the worker is doing, by queue name.

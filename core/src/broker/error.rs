@@ -57,10 +57,7 @@ impl BrokerError {
     /// the moment, an internal error) may be gone at the next try.
     #[must_use]
     pub fn needs_a_person(&self) -> bool {
-        matches!(
-            self.kind,
-            BrokerErrorKind::Permission | BrokerErrorKind::NotFound | BrokerErrorKind::Mismatch
-        )
+        matches!(self.kind, BrokerErrorKind::Permission | BrokerErrorKind::Mismatch)
     }
 
     /// Whether something that we sent made the broker close the channel, rather than the network or an operator.

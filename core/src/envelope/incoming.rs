@@ -42,6 +42,8 @@ pub struct Incoming {
     pub timeout: Option<Duration>,
     /// Whether it is a second publish of a message whose first publish was never confirmed.
     pub resent: bool,
+    /// When the job was made, in seconds since the Unix epoch, where the message says.
+    pub made_at: Option<u64>,
     /// How many deliveries the broker has counted before this one, where it says.
     pub delivery_count: u32,
 }
@@ -66,6 +68,7 @@ impl Incoming {
             max_attempts: number(properties, headers::MAX_ATTEMPTS)?.map(|attempts| attempts.max(1)),
             timeout: number(properties, headers::TIMEOUT_MS)?.map(|millis| Duration::from_millis(millis.max(1).into())),
             resent: properties.headers.contains_key(headers::RESENT),
+            made_at: properties.timestamp,
             delivery_count: delivery_count(properties),
         })
     }

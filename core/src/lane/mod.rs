@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::connect::TopologyMode;
@@ -81,13 +81,19 @@ pub(crate) struct LaneSettings {
 
 /// Makes a lane and its task, for the caller to spawn. The task ends after `stop` turned true and the ledger emptied itself.
 pub(crate) fn lane(settings: LaneSettings, stop: watch::Receiver<bool>) -> (Lane, impl Future<Output = ()> + Send) {
-    let (commands, receiver) = mpsc::channel(settings.limits.entries.saturating_mul(2));
+    let (commands, receiver) = mpsc::channel(
+        settings
+            .limits
+            .entries
+            .saturating_mul(2)
+            .clamp(1, Semaphore::MAX_PERMITS),
+    );
     let room = Arc::new(Room::new(settings.limits));
     let lane = Lane {
         commands,
         room: Arc::clone(&room),
         tickets: Arc::new(AtomicU64::new(0)),
-        clock: settings.clock.clone(),
+        clock: settings.clock,
     };
     let ledger = Settings {
         window: WINDOW,
@@ -102,7 +108,7 @@ impl Lane {
     /// Publishes: resolves as soon as the lane has taken responsibility, which may wait for room in its ledger. Dropping
     /// this future before then sends nothing.
     pub async fn publish(&self, publish: Publish) -> Publishing {
-        let deadline = self.clock.now() + publish.timeout;
+        let deadline = self.clock.now().saturating_add(publish.timeout);
         let room = tokio::time::timeout(publish.timeout, self.room.take(publish.message.size())).await;
         match room {
             Ok(Some(room)) => self.accept(publish, deadline, room),
@@ -115,11 +121,17 @@ impl Lane {
     /// # Errors
     /// The publish itself, when the ledger is full or the lane has stopped.
     pub fn try_publish(&self, publish: Publish) -> Result<Publishing, Box<Publish>> {
-        let deadline = self.clock.now() + publish.timeout;
+        let deadline = self.clock.now().saturating_add(publish.timeout);
         match self.room.try_take(publish.message.size()) {
             Some(room) => Ok(self.accept(publish, deadline, room)),
             None => Err(Box::new(publish)),
         }
+    }
+
+    /// Whether the lane takes nothing any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.room.is_closed()
     }
 
     fn accept(&self, publish: Publish, deadline: Duration, room: RoomTaken) -> Publishing {

@@ -67,6 +67,10 @@ impl Room {
         self.bytes.close();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.entries.is_closed()
+    }
+
     fn claim(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.max_claim)
     }

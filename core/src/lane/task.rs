@@ -92,7 +92,7 @@ impl LaneTask {
                 Wake::Orphaned => break,
                 Wake::Stop => {
                     self.room.close();
-                    end.get_or_insert(self.settings.clock.now() + self.settings.flush);
+                    end.get_or_insert(self.settings.clock.now().saturating_add(self.settings.flush));
                 }
             }
         }

@@ -19,7 +19,6 @@ pub struct Target {
 
 /// What became of a publish that was not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Fate {
     /// It was not stored, and trying again unchanged will most likely end the same way.
     Refused(Why),

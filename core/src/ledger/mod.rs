@@ -107,10 +107,10 @@ impl<W> Ledger<W> {
 
     /// The next entry to put on the wire; it counts as sent from here on.
     pub(crate) fn next_to_send(&mut self) -> Option<(u64, &Destination, &Message)> {
-        let (seq, line) = if self.wire.suspects.is_empty() {
-            self.oldest_sendable()?
-        } else {
-            self.suspect_alone()?
+        let (seq, line) = match self.next_suspect() {
+            // It is sent alone, so it waits until the wire is empty, and everything else waits for it.
+            Some(suspect) => self.wire.in_flight.is_empty().then_some(suspect)?,
+            None => self.oldest_sendable()?,
         };
         self.lines.take(line, seq);
         self.lines.line_mut(line).in_flight += 1;
@@ -130,11 +130,8 @@ impl<W> Ledger<W> {
             .find(|(seq, line)| self.lines.may_send(*line, free) && self.id_is_free(*seq))
     }
 
-    /// The head of the line of the oldest suspect, when nothing else is on the wire.
-    fn suspect_alone(&self) -> Option<(u64, usize)> {
-        if !self.wire.in_flight.is_empty() {
-            return None;
-        }
+    /// The head of the line of the oldest suspect that may be sent at all.
+    fn next_suspect(&self) -> Option<(u64, usize)> {
         let open = |line: usize| self.lines.line(line).gate == Gate::Open;
         let lines = self
             .wire
@@ -314,7 +311,10 @@ impl<W> Ledger<W> {
     fn give_up(&mut self, seq: u64, resolved: &mut Vec<Resolved<W>>) {
         let Some(entry) = self.entries.get(&seq) else { return };
         let (line, in_flight, id) = (entry.line, entry.history.in_flight, entry.id.as_str().to_owned());
-        self.resolve(seq, |history| Err(history.given_up()), resolved);
+        // Sent or not: while another publish of the same id is on the wire, nobody can say that the job is not in the broker.
+        let in_doubt = !in_flight && self.wire.ids.contains(&id);
+        let fate = |history: &History| if in_doubt { Fate::Unknown } else { history.given_up() };
+        self.resolve(seq, |history| Err(fate(history)), resolved);
         if in_flight {
             let line_of_it = self.lines.line_mut(line);
             line_of_it.abandoned += 1;

@@ -211,7 +211,7 @@ mod properties {
             }
             let now = returns.answered(tag as u64, fates[tag] != Decision::Nacked, fifo.pop_front());
             decided.extend(now.map(|decision| (tag as u64, decision)));
-            if batches[at] % 3 == 0 {
+            if batches[at].is_multiple_of(3) {
                 decided.extend(returns.decide());
             }
         }

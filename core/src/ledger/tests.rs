@@ -130,7 +130,7 @@ fn what_was_on_the_wire_is_replayed_first_and_in_order_over_any_number_of_reconn
     desk.ack(1);
     for _ in 0..20 {
         desk.lose(BrokerErrorKind::Transport);
-        desk.accept("q", &JobId::random().to_string());
+        desk.accept("q", JobId::random().as_str());
         let sent = desk.send();
         assert_eq!(sent[..2], ["a", "c"]);
     }

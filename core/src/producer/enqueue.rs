@@ -46,7 +46,8 @@ impl Enqueue {
         self.map(|envelope| Ok(envelope.with_queue(queue.clone())))
     }
 
-    /// Sets the job's id, 1 to 255 bytes. To try again a job whose fate is unknown, give it the id it had.
+    /// Sets the job's id, 1 to 255 bytes. It names this one job: never use it for another, today's report is not yesterday's. To
+    /// try again a job whose fate is unknown, give it the id it had.
     pub fn id<I>(self, id: I) -> Self
     where
         I: TryInto<JobId>,

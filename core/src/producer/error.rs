@@ -24,7 +24,6 @@ use crate::ledger::{Fate, Why};
 ///                 drop(producer.enqueue(job).id(id.clone()).await);
 ///             }
 ///         }
-///         _ => {}
 ///     }
 /// }
 /// # }

@@ -18,6 +18,7 @@ use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::lane::{Lane, Publish};
+use crate::ledger::Fate;
 use crate::rabbit::{ConnectError, Rabbit};
 use crate::topology::Topology;
 
@@ -149,6 +150,7 @@ impl Producer {
         };
         match self.shared.lane.try_publish(publish) {
             Ok(publishing) => Ok(Pending::new(publishing, receipt)),
+            Err(_) if self.shared.lane.is_stopped() => refused(job, EnqueueError::new(receipt, Fate::NotSent)),
             Err(_) => refused(job, EnqueueError::ledger_full(receipt)),
         }
     }

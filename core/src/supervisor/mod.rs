@@ -4,12 +4,15 @@
 mod pace;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::broker::{Broker, BrokerError, Health, Session};
 use crate::clock::Clock;
 use crate::watch;
 use pace::Pace;
+
+/// A connection that stood this long was a good one: the wait after it is a short one again.
+const LASTING: Duration = Duration::from_secs(5);
 
 /// A supervised connection, as its users see it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -128,8 +131,13 @@ impl Supervisor {
                 None => break,
                 Some(Err(error)) => error,
                 Some(Ok(session)) => {
-                    pace = Pace::default();
-                    match self.watch(session).await {
+                    let since = self.clock.now();
+                    let ended = self.watch(session).await;
+                    // One that ends as soon as it stands is no better than none.
+                    if self.clock.now().saturating_sub(since) > LASTING {
+                        pace = Pace::default();
+                    }
+                    match ended {
                         Ended::Lost(error) => error,
                         Ended::Stopped(session) => {
                             session.close().await;
@@ -205,7 +213,7 @@ impl Supervisor {
     }
 
     /// Waits before the next try; `true` when asked to stop.
-    async fn pause(&mut self, wait: std::time::Duration) -> bool {
+    async fn pause(&mut self, wait: Duration) -> bool {
         tokio::select! {
             biased;
             () = stopped(&mut self.stop) => true,

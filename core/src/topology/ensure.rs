@@ -70,7 +70,9 @@ impl TopologyError {
     /// Whether only a person can mend it: other arguments, no permission, nothing there in a mode that does not declare.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.error.needs_a_person()
+        // While its home node is down, RabbitMQ answers 404 for a classic queue that is being declared: that passes.
+        let is_missing = self.error.kind() == BrokerErrorKind::NotFound && self.mode != TopologyMode::Declare;
+        is_missing || self.error.needs_a_person()
     }
 
     /// What the broker said.
@@ -81,7 +83,12 @@ impl TopologyError {
 
     /// The same as an error of the broker, with the explanation as its text.
     pub(crate) fn into_broker_error(self) -> BrokerError {
-        BrokerError::new(self.error.kind(), self.to_string())
+        let kind = if self.is_final() && !self.error.needs_a_person() {
+            BrokerErrorKind::Mismatch
+        } else {
+            self.error.kind()
+        };
+        BrokerError::new(kind, self.to_string())
     }
 }
 

@@ -52,6 +52,8 @@ impl Dispatcher {
                 switch: Switch::default(),
             }),
             stage: match (&ended, entry) {
+                // What comes after the halt goes back at once: it is never in line.
+                _ if self.channels.is_halted() => Stage::Ended,
                 (None, Some(entry)) => Stage::Waiting(entry),
                 _ => Stage::Ended,
             },

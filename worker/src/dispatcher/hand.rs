@@ -27,6 +27,13 @@ pub(super) struct Held {
     pub(super) stage: Stage,
 }
 
+impl Held {
+    /// When the broker must have it back, given how long it may be held.
+    pub(super) fn ends(&self, longest_hold: Duration) -> Duration {
+        self.delivered.saturating_add(longest_hold)
+    }
+}
+
 /// How far a delivery has come.
 #[derive(Debug)]
 pub(super) enum Stage {

@@ -3,11 +3,13 @@
 use leveret::envelope::Incoming;
 
 /// One message: its job's id and which republish it is. Only messages that Leveret published have one: a foreign
-/// producer may use an id for many messages, and then one must never be taken for another.
+/// producer may use an id for many messages, and then one must never be taken for another. For the same reason the time at which the
+/// job was made belongs to it: an application may use an id again, though it should not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     id: String,
     hop: u32,
+    made_at: Option<u64>,
 }
 
 impl Key {
@@ -17,6 +19,7 @@ impl Key {
         incoming.id.is_stable().then(|| Self {
             id: incoming.id.as_str().to_owned(),
             hop,
+            made_at: incoming.made_at,
         })
     }
 }

@@ -1,14 +1,18 @@
 //! Publishing what takes a job's place, and what follows when that is confirmed, or cannot be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use leveret::envelope::{Failure, Republish, republish};
+use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, republish};
 use leveret::runtime::Target;
 
 use super::hand::Stage;
 use super::successor::{Purpose, Sent, Successor, send};
 use super::{Dispatcher, Phase};
 use crate::verdict::Fault;
+
+/// A job is run once more on its delivery only if it gets its whole time limit, or at least this.
+const WORTH_A_RUN: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
     /// Begins to publish what takes the job's place. A job whose lease was lost is left alone: it is delivered again.
@@ -19,6 +23,10 @@ impl Dispatcher {
         };
         let incoming = &held.attempt.incoming;
         let message = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
+        let message = match fit_header(message, DEFAULT_FRAME_MAX) {
+            Ok(message) => message,
+            Err(too_large) => return self.gave_up(number, purpose, &too_large.to_string()),
+        };
         let successor = Arc::new(Successor {
             target: self.target(purpose),
             message,
@@ -42,7 +50,9 @@ impl Dispatcher {
     fn begin(&mut self, number: u64, successor: Arc<Successor>) {
         let Some(held) = self.hand.get_mut(number) else { return };
         let (withdraw, withdrawn) = tokio::sync::oneshot::channel::<()>();
-        let patience = (held.delivered + self.setup.plan.longest_hold).saturating_sub(self.wires.clock.now());
+        let patience = held
+            .ends(self.setup.plan.longest_hold)
+            .saturating_sub(self.wires.clock.now());
         held.stage = Stage::Settling {
             successor: successor.clone(),
             withdraw: Some(withdraw),
@@ -67,23 +77,27 @@ impl Dispatcher {
                 self.count(purpose);
                 self.done(number);
             }
-            Sent::GaveUp(why) => {
-                tracing::error!(
-                    queue = self.setup.plan.queue.name(),
-                    job = %held.attempt.incoming.id,
-                    ?purpose,
-                    why,
-                    "the successor of a job cannot be stored; there is another way"
-                );
-                match purpose {
-                    Purpose::Return => self.requeue(number),
-                    Purpose::Retry => self.run_again_here(number, 1),
-                    Purpose::Snooze => self.run_again_here(number, 0),
-                    Purpose::DeadLetter => self.leave_to_the_broker(number),
-                }
-            }
+            Sent::GaveUp(why) => self.gave_up(number, purpose, &why),
             Sent::Withdrawn { in_doubt: false } => self.withdrawn(number, successor),
             Sent::Withdrawn { in_doubt: true } => self.withdrawn(number, Arc::new(successor.after_a_doubtful_try())),
+        }
+    }
+
+    /// A successor cannot be stored: what can be done with the delivery alone is done.
+    fn gave_up(&mut self, number: u64, purpose: Purpose, why: &str) {
+        let Some(held) = self.hand.get_mut(number) else { return };
+        tracing::error!(
+            queue = self.setup.plan.queue.name(),
+            job = %held.attempt.incoming.id,
+            ?purpose,
+            why,
+            "the successor of a job cannot be stored; there is another way"
+        );
+        match purpose {
+            Purpose::Return => self.requeue(number),
+            Purpose::Retry => self.run_again_here(number, 1),
+            Purpose::Snooze => self.run_again_here(number, 0),
+            Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }
 
@@ -91,7 +105,7 @@ impl Dispatcher {
     /// gets the job back before it closes the channel over it.
     fn withdrawn(&mut self, number: u64, successor: Arc<Successor>) {
         let Some(held) = self.hand.get_mut(number) else { return };
-        let patience_ends = held.delivered + self.setup.plan.longest_hold;
+        let patience_ends = held.ends(self.setup.plan.longest_hold);
         if held.lease.is_some() && self.wires.clock.now() < patience_ends {
             self.begin(number, successor);
         } else {
@@ -110,11 +124,12 @@ impl Dispatcher {
         let entry = name.and_then(|name| self.setup.registry.find(name)).cloned();
         let leaving = *self.setup.phase.borrow() > Phase::Running || self.channels.is_halted();
         // The broker's patience with the delivery is not renewed by another run on it.
-        let ends = self.wires.clock.now() + held.attempt.limits.timeout;
-        let in_time = ends <= held.delivered + self.setup.plan.longest_hold;
+        let left = held
+            .ends(self.setup.plan.longest_hold)
+            .saturating_sub(self.wires.clock.now());
         match entry {
-            Some(entry) if in_time && !leaving => {
-                held.attempt = Arc::new(held.attempt.again(failed_attempts));
+            Some(entry) if left >= held.attempt.limits.timeout.min(WORTH_A_RUN) && !leaving => {
+                held.attempt = Arc::new(held.attempt.again(failed_attempts, left));
                 self.hand.wait(number, entry);
             }
             _ => self.requeue(number),

@@ -13,7 +13,8 @@ use super::{Dispatcher, NotSubscribed, Phase};
 use crate::health::QueueState;
 
 impl Dispatcher {
-    /// The connection to consume on, as soon as there is one; `None` once the worker shuts down.
+    /// The connection to consume on, as soon as there is one; `None` once the worker shuts down, or the process has closed its
+    /// connections for good.
     pub(super) async fn next_session(&mut self) -> Option<Arc<dyn Session>> {
         let mut link = self.wires.consuming.state();
         loop {
@@ -28,15 +29,10 @@ impl Dispatcher {
             match state {
                 LinkState::Up { session, .. } | LinkState::Blocked { session, .. } => return Some(session),
                 LinkState::Down { last_error, .. } => drop(last_error.map(|error| self.down(&error))),
-                _ => self.down(&"the connection was closed by this process"),
+                _ => return None,
             }
-            let changed = async {
-                if link.changed().await.is_err() {
-                    // The connection is closed for good. The worker's owner decides what follows.
-                    std::future::pending::<()>().await;
-                }
-            };
-            self.serve_while_running(changed).await?;
+            // An error means that the supervisor is gone, which is the same as a stop.
+            self.serve_while_running(link.changed()).await?.ok()?;
         }
     }
 

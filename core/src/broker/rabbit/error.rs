@@ -55,7 +55,8 @@ pub(super) fn handshake(error: &Error) -> BrokerError {
 
 fn kind_of(reply: &AMQPError) -> BrokerErrorKind {
     match reply.get_id() {
-        320 => BrokerErrorKind::Transport,
+        // These end the connection. Its channels had no part in it, so none of their publishes is to be suspected.
+        320 | 402 | 501..=599 => BrokerErrorKind::Transport,
         403 => BrokerErrorKind::Permission,
         404 => BrokerErrorKind::NotFound,
         405 => BrokerErrorKind::Mismatch,

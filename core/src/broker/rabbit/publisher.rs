@@ -20,6 +20,7 @@ use super::line::Line;
 use super::signal::Signal;
 use super::{convert, quiet};
 use crate::broker::{Answer, BrokerError, BrokerErrorKind, Destination, Publisher};
+use crate::envelope::DEFAULT_FRAME_MAX;
 use crate::message::Message;
 
 const OPTIONS: BasicPublishOptions = BasicPublishOptions {
@@ -92,6 +93,11 @@ impl Publisher for RabbitPublisher {
     fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError> {
         let (exchange, key) = (short(&destination.exchange)?, short(&destination.routing_key)?);
         let properties = convert::to_amqp(&message.properties)?;
+        if message.header_size() > DEFAULT_FRAME_MAX {
+            // A header frame that is too large costs the connection, and everything on it.
+            let text = format!("its properties and headers take more than a frame of {DEFAULT_FRAME_MAX} bytes");
+            return Err(BrokerError::new(BrokerErrorKind::Protocol, text));
+        }
         let (channel, body) = (Arc::clone(&self.channel), message.body.clone());
         let mut sending: Sending =
             Box::pin(async move { channel.basic_publish(exchange, key, OPTIONS, &body, properties).await });
