@@ -72,13 +72,18 @@ impl Line {
         let closing = self.connection.close(200, "OK".into());
         let _ = error::within(self.deadlines.close, "closing the connection", closing).await;
         self.cable.cut();
-        let closed = BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side");
-        health::set(&self.health, Health::Closed(closed));
+        health::set(&self.health, Health::Closed(closed()));
     }
+}
+
+fn closed() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side")
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         self.follow.abort();
+        // Whoever still watches would wait for ever.
+        health::set(&self.health, Health::Closed(closed()));
     }
 }
