@@ -20,7 +20,7 @@ use crate::shell;
 const NOT_WITHOUT_FEATURES: [&str; 7] = ["lapin", "tokio", "rustls", "ring", "async-rs", "backon", "futures-util"];
 
 /// Crates whose types may stand in a public signature.
-const FOREIGN_TYPES: [&str; 9] = [
+const FOREIGN_TYPES: [&str; 10] = [
     "std",
     "core",
     "alloc",
@@ -30,6 +30,8 @@ const FOREIGN_TYPES: [&str; 9] = [
     "bytes",
     "leveret",
     "leveret_macros",
+    // Re-exported as an attribute; what it writes is std's.
+    "async_trait",
 ];
 
 /// A type of these is worth a look and no more.
