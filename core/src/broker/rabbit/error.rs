@@ -145,7 +145,7 @@ mod tests {
                 "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
                 BrokerErrorKind::Protocol,
             ),
-            (540, "NOT_IMPLEMENTED - x", BrokerErrorKind::Protocol),
+            (540, "NOT_IMPLEMENTED - x", BrokerErrorKind::Transport),
         ] {
             let error = open(&reply(code, text));
             assert_eq!((error.kind(), error.to_string().as_str()), (expected, text));
@@ -160,6 +160,6 @@ mod tests {
                 BrokerErrorKind::Authentication
             );
         }
-        assert_eq!(handshake(&reply(541, "x")).kind(), BrokerErrorKind::Protocol);
+        assert_eq!(handshake(&reply(541, "x")).kind(), BrokerErrorKind::Transport);
     }
 }
