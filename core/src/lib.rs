@@ -1,4 +1,50 @@
-//! Under construction.
+//! Leveret: a job queue on RabbitMQ that you embed. This crate declares jobs and enqueues them; `leveret-worker` runs them.
+//!
+// Without the memory broker it is text to read; there is no producer then.
+#![cfg_attr(feature = "memory", doc = "```")]
+#![cfg_attr(not(feature = "memory"), doc = "```ignore")]
+//! use leveret::{Backoff, Job, Producer, Queue};
+//! use serde::{Deserialize, Serialize};
+//!
+//! pub const MAIL: Queue = Queue::new("mail");
+//!
+//! #[derive(Debug, Serialize, Deserialize, Job)]
+//! #[job(queue = MAIL, max_attempts = 8, backoff = Backoff::exponential("1s", "10m"), timeout = "30s")]
+//! pub struct SendWelcome {
+//!     pub user_id: u64,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let producer = Producer::connect("memory://crate-docs").await?; // or "amqp://localhost"
+//! let id = producer.enqueue(SendWelcome { user_id: 7 }).await?; // Ok: routed, stored and confirmed
+//! println!("enqueued as {id}");
+//! producer.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The README says what is promised and what can be configured, `ARCHITECTURE.md` how it works.
+//!
+//! # Layout
+//! In reading order, which is a job's way out:
+//! - what an application declares: `job` ([`Job`]), `queue` ([`Queue`]), `policy` ([`RetryPolicy`], [`Backoff`]), `id` ([`JobId`]),
+//!   `name` (what a name may be)
+//! - what travels: `message` ([`Message`]), [`envelope`] ([`Envelope`])
+//! - where it goes: `connect` (`ConnectOptions`), `rabbit` (`Rabbit`: one process's connections)
+//! - the way out: `producer` (`Producer`), `lane` (the task that publishes), `ledger` (what is not confirmed yet)
+//! - what stands in the broker: `topology`
+//! - the broker: `broker` (the seam; RabbitMQ and a broker in memory behind it), `supervisor` (connections that are replaced)
+//! - time and state as inputs: `clock`, `watch`
+//! - `runtime`: what a worker is built from
+//!
+//! # Features
+//! - `rabbitmq` (default): `amqp://` URLs.
+//! - `memory` (default): `memory://` URLs, a broker in this process's memory.
+//!
+//! Without either, only the first two lines of the layout are left: all that a crate of job types needs, without Tokio and
+//! without an AMQP client.
+
 #[cfg(feature = "_runtime")]
 pub mod broker;
 #[cfg(feature = "_runtime")]

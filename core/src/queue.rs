@@ -135,7 +135,7 @@ impl Queue {
     }
 
     /// Bounds the queue to about this many messages; beyond it the broker refuses publishes (`reject-publish`) and
-    /// [`enqueue`](crate::Producer::enqueue) reports the job as refused. Unbounded by default.
+    /// `Producer::enqueue` reports the job as refused. Unbounded by default.
     #[must_use]
     pub const fn max_length(mut self, messages: u32) -> Self {
         self.max_length = Some(messages);

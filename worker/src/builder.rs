@@ -41,7 +41,8 @@ impl WorkerBuilder {
         }
     }
 
-    /// Names the worker, for the operator of the broker and in the record of failures. `leveret` by default.
+    /// Names the worker, in the record of failures and in [`Context::worker`](crate::Context::worker). `leveret` by default. The
+    /// name that the broker's operator sees is [`ConnectOptions::connection_name`](leveret::ConnectOptions::connection_name).
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.draft.settings.name = name.into();
         self
@@ -74,7 +75,8 @@ impl WorkerBuilder {
     }
 
     /// Consumes the jobs of type `J` from `queue` instead of their type's queue: a tenant's queue, a staging prefix.
-    /// It counts for handlers registered before it as well as after. Producers need the same route.
+    /// It counts for handlers registered before it as well as after. A producer sends
+    /// them there with [`Enqueue::queue`](leveret::Enqueue::queue), handlers that enqueue further jobs included.
     pub fn route<J: Job>(mut self, queue: Queue) -> Self {
         self.draft.routes.push((J::NAME, queue));
         self

@@ -66,7 +66,7 @@ impl fmt::Display for ExitReport {
             let separator = if at == 0 { "" } else { "; " };
             write!(
                 f,
-                "{separator}{queue}: {} completed, {} failed ({} retried, {} dead letters), {} left unacked",
+                "{separator}{queue}: {} completed, {} failed ({} retried, {} dead-lettered), {} left unacked",
                 report.completed, report.failed, report.retried, report.dead_lettered, report.left_unacked
             )?;
         }

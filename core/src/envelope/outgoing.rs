@@ -17,7 +17,7 @@ use crate::name::check_short_string;
 use crate::queue::Queue;
 
 /// A serialized job with everything that goes with it. It can itself be serialized, which makes an outbox: store it in the
-/// transaction that changes your data, and hand it to [`Producer::enqueue_envelope`](crate::Producer::enqueue_envelope)
+/// transaction that changes your data, and hand it to `Producer::enqueue_envelope`
 /// afterwards; its id is fixed here, so sending it twice is visible.
 ///
 /// ```

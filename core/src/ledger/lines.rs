@@ -48,7 +48,8 @@ impl Line {
 /// All lines, by a small number that stays with a line as long as anything is in it.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    by_destination: BTreeMap<Destination, usize>,
+    /// Mostly one each: two definitions of a queue are two lines, so that the wrong one is refused without the right one.
+    by_destination: BTreeMap<Destination, Vec<usize>>,
     lines: Vec<Option<Line>>,
     free: Vec<usize>,
     /// The oldest waiting entry of each line that has one: the order in which lines are asked.
@@ -60,17 +61,22 @@ pub(super) struct Lines {
 impl Lines {
     /// The line for a target; a new one begins `Undeclared` if `declare`.
     pub(super) fn find_or_add(&mut self, target: Target, declare: bool) -> usize {
-        if let Some(&at) = self.by_destination.get(&target.destination) {
+        let is_same = |at: &&usize| !declare || self.line(**at).target.declarations == target.declarations;
+        let mut there = self.by_destination.get(&target.destination).into_iter().flatten();
+        if let Some(&at) = there.find(is_same) {
             return at;
         }
-        if self.by_destination.len() >= MAX_IDLE_LINES {
+        if self.lines.len() - self.free.len() >= MAX_IDLE_LINES {
             self.forget_idle();
         }
         let at = self.free.pop().unwrap_or(self.lines.len());
         if at == self.lines.len() {
             self.lines.push(None);
         }
-        self.by_destination.insert(target.destination.clone(), at);
+        self.by_destination
+            .entry(target.destination.clone())
+            .or_default()
+            .push(at);
         let line = Line {
             target,
             waiting: VecDeque::new(),
@@ -94,14 +100,17 @@ impl Lines {
             undeclared,
             ..
         } = self;
-        by_destination.retain(|_, at| {
-            let idle = lines[*at].as_ref().is_none_or(Line::is_idle);
-            if idle {
-                lines[*at] = None;
-                undeclared.remove(at);
-                free.push(*at);
-            }
-            !idle
+        by_destination.retain(|_, there| {
+            there.retain(|at| {
+                let idle = lines[*at].as_ref().is_none_or(Line::is_idle);
+                if idle {
+                    lines[*at] = None;
+                    undeclared.remove(at);
+                    free.push(*at);
+                }
+                !idle
+            });
+            !there.is_empty()
         });
     }
 

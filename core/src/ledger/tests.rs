@@ -43,13 +43,17 @@ impl Desk {
     }
 
     fn accept_until(&mut self, queue: &str, id: &str, deadline: Duration) -> u64 {
+        self.accept_for(Arc::from([]), queue, id, deadline)
+    }
+
+    fn accept_for(&mut self, declarations: Arc<[Declaration]>, queue: &str, id: &str, deadline: Duration) -> u64 {
         let mut message = Message::default();
         message.properties.message_id = Some(id.to_owned());
         self.ledger.accept(NewEntry {
             id: JobId::new(id).expect("valid"),
             target: Target {
                 destination: Destination::queue(queue),
-                declarations: Arc::from([]),
+                declarations,
             },
             message,
             deadline,
@@ -118,6 +122,36 @@ fn a_confirmed_publish_is_resolved_once() {
     desk.ack(a);
     assert_eq!(desk.results(), [stored("a")]);
     assert!(desk.ledger.is_empty());
+}
+
+#[test]
+fn a_wrong_definition_of_a_queue_is_refused_without_the_right_one() {
+    // Given two definitions of one queue
+    let definition = |queue: crate::queue::Queue| crate::topology::Topology::new("leveret").work(&queue).declarations;
+    let (wrong, right) = (
+        definition(crate::queue::Queue::new("q").classic()),
+        definition(crate::queue::Queue::new("q")),
+    );
+    let mut desk = Desk::declaring();
+    desk.accept_for(wrong.clone(), "q", "a", FAR);
+    desk.accept_for(right.clone(), "q", "b", FAR);
+    desk.accept_for(right.clone(), "q", "c", FAR);
+
+    // When the broker knows one of them
+    let mismatch = BrokerError::new(BrokerErrorKind::Mismatch, "x-queue-type");
+    for _ in 0..2 {
+        let (line, declarations) = desk.ledger.next_to_declare().expect("due");
+        let result = if declarations == right {
+            Ok(())
+        } else {
+            Err(mismatch.clone())
+        };
+        desk.ledger.declared(line, result, &mut desk.resolved);
+    }
+
+    // Then only the other is refused
+    assert_eq!(desk.send(), ["b", "c"]);
+    assert_eq!(desk.results(), [ended("a", Fate::Refused(Why::Undeclared(mismatch)))]);
 }
 
 #[test]

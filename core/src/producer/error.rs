@@ -108,7 +108,8 @@ impl fmt::Display for EnqueueError {
             ),
             Kind::Ended(Fate::Refused(why)) => write!(f, "was refused: {why}"),
             Kind::Ended(Fate::NotSent) => {
-                f.write_str("was not sent within its confirm timeout; it is not in the broker, so it is safe to try again")
+                f.write_str("was not sent: no connection within its confirm timeout, or the producer was closed; it is not in the broker, so it is safe \
+                 to try again")
             }
             Kind::Ended(Fate::Unknown) => f.write_str(
                 "was sent but not confirmed in time: it may be stored or not; to try again, enqueue it with the same id",

@@ -49,6 +49,8 @@ pub(super) fn handshake(error: &Error) -> BrokerError {
         ErrorKind::ProtocolError(reply) if matches!(reply.get_id(), 403 | 530) => {
             BrokerError::new(BrokerErrorKind::Authentication, reply.get_message().as_str())
         }
+        // There was no connection yet that could be lost.
+        ErrorKind::IOError(cause) => BrokerError::new(BrokerErrorKind::Transport, cause.to_string()),
         _ => open(error),
     }
 }
