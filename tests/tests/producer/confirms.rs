@@ -217,3 +217,51 @@ async fn closing_waits_for_what_was_accepted() {
     let error = producer.enqueue(Note::new(1)).queue(&queue).await.expect_err("closed");
     assert_eq!(error.fate(), Fate::NotSent);
 }
+
+#[tokio::test]
+async fn in_verify_mode_what_is_missing_is_refused_at_once_and_what_is_there_is_used() {
+    // Given a queue that is there and one that is not
+    let url = shared().await.amqp_url();
+    let (there, missing) = (own_queue("there"), own_queue("not-there"));
+    make(&connect(&url).await, &there).await;
+    let producer = Producer::connect(options(&url).topology(TopologyMode::Verify))
+        .await
+        .expect("connected");
+
+    // When
+    let stored = producer.enqueue(Note::new(1)).queue(&there).await;
+    let error = producer
+        .enqueue(Note::new(2))
+        .queue(&missing)
+        .await
+        .expect_err("missing");
+
+    // Then nothing was made on the way
+    stored.expect("confirmed");
+    let text = error.to_string();
+    assert!(
+        matches!(error.fate(), Fate::Refused(Why::Undeclared(_))) && text.contains("`verify`"),
+        "{text}"
+    );
+    let session = taker::session(producer.rabbit()).await;
+    let absent = session.inspect(missing.name()).await.expect_err("nobody made it");
+    assert_eq!(absent.kind(), leveret::broker::BrokerErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn headers_above_the_limit_are_refused_before_anything_is_sent() {
+    // Given
+    let producer = connect(&shared().await.amqp_url()).await;
+    let queue = own_queue("headers");
+
+    // When
+    let large = producer
+        .enqueue(Note::new(1))
+        .queue(&queue)
+        .header("large", "x".repeat(120_000));
+    let error = large.await.expect_err("too large");
+
+    // Then the connection is none the worse for it
+    assert!(matches!(error.fate(), Fate::Refused(Why::Unsendable(_))), "{error}");
+    producer.enqueue(Note::new(2)).queue(&queue).await.expect("confirmed");
+}
