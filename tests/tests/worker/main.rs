@@ -1,0 +1,11 @@
+//! The worker's guarantees, on a real RabbitMQ.
+
+// A broken expectation ends the test at the place where it shows.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod endings;
+mod kit;
+mod losses;
+mod restarts;
+mod shutdown;
+mod threads;
