@@ -96,6 +96,16 @@ impl Rabbit {
     ///
     /// # Errors
     /// [`ConnectError`] if the options cannot be used, no Tokio runtime is running, or no thread can be started.
+    ///
+    /// ```no_run
+    /// use leveret::Rabbit;
+    ///
+    /// # async fn example() -> Result<(), leveret::ConnectError> {
+    /// let rabbit = Rabbit::start("amqp://localhost")?; // the broker may come up later
+    /// let producer = rabbit.producer();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start<O>(options: O) -> Result<Self, ConnectError>
     where
         O: TryInto<ConnectOptions>,

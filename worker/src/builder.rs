@@ -67,6 +67,38 @@ impl WorkerBuilder {
     }
 
     /// Registers a type that implements [`Handler`] for several jobs, for one of them.
+    ///
+    /// ```
+    /// # use leveret::Job;
+    /// # use leveret_worker::{Context, Handler, Worker, async_trait};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct Welcome { user_id: u64 }
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct Goodbye { user_id: u64 }
+    /// #[derive(Clone)]
+    /// struct Mailer;
+    ///
+    /// #[async_trait]
+    /// impl Handler<Welcome> for Mailer {
+    ///     type Output = ();
+    ///     async fn run(&self, job: Welcome, _: Context) {
+    ///         println!("welcome, {}", job.user_id);
+    ///     }
+    /// }
+    /// # #[async_trait]
+    /// # impl Handler<Goodbye> for Mailer {
+    /// #     type Output = ();
+    /// #     async fn run(&self, job: Goodbye, _: Context) { println!("goodbye, {}", job.user_id); }
+    /// # }
+    ///
+    /// let worker = Worker::builder("memory://")
+    ///     .register_for::<Welcome>(Mailer)
+    ///     .register_for::<Goodbye>(Mailer)
+    ///     .build()?;
+    /// # Ok::<(), leveret_worker::BuildError>(())
+    /// ```
     pub fn register_for<J: Job>(mut self, handler: impl Handler<J>) -> Self {
         self.draft
             .registrations
@@ -77,6 +109,22 @@ impl WorkerBuilder {
     /// Consumes the jobs of type `J` from `queue` instead of their type's queue: a tenant's queue, a staging prefix.
     /// It counts for handlers registered before it as well as after. A producer sends
     /// them there with [`Enqueue::queue`](leveret::Enqueue::queue), handlers that enqueue further jobs included.
+    ///
+    /// ```
+    /// # use leveret::{Job, Queue};
+    /// # use leveret_worker::Worker;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail", timeout = "30s")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # async fn send_welcome(_: SendWelcome) {}
+    /// let staging = Queue::named("staging-mail")?;
+    /// let worker = Worker::builder("memory://")
+    ///     .register(send_welcome)
+    ///     .route::<SendWelcome>(staging.clone())
+    ///     .concurrency(&staging, 4)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn route<J: Job>(mut self, queue: Queue) -> Self {
         self.draft.routes.push((J::NAME, queue));
         self

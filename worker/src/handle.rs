@@ -10,6 +10,27 @@ use crate::health::QueueState;
 use crate::worker::Controls;
 
 /// Watches and stops a [`Worker`](crate::Worker) from elsewhere: a readiness probe, an admin endpoint, a test. Cheap to clone.
+///
+/// ```
+/// # use leveret::{Job, Queue};
+/// # use leveret_worker::Worker;
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+/// # #[job(queue = "mail", timeout = "30s")]
+/// # struct SendWelcome { user_id: u64 }
+/// # async fn send_welcome(_: SendWelcome) {}
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = Worker::builder("memory://handle-docs").register(send_welcome).build()?;
+/// let handle = worker.handle();
+/// let running = tokio::spawn(worker.run_until_signal());
+///
+/// assert!(handle.ready().await);
+/// println!("{:?}", handle.state()); // {"mail": Consuming}
+/// handle.shutdown();
+/// println!("{}", running.await??);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
     controls: Arc<Controls>,

@@ -21,6 +21,27 @@ use crate::signals;
 use crate::source::{Connection, Source};
 
 /// Runs the handlers of an application's jobs. See the [crate's documentation](crate) for a whole program.
+///
+/// ```
+/// # use leveret::{Job, Queue};
+/// # use leveret_worker::Worker;
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+/// # #[job(queue = "mail", timeout = "30s")]
+/// # struct SendWelcome { user_id: u64 }
+/// # async fn send_welcome(_: SendWelcome) {}
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = Worker::builder("memory://worker-docs").register(send_welcome).build()?;
+/// let handle = worker.handle();
+/// let report = worker
+///     .run_until(async move {
+///         handle.ready().await; // a service waits for a signal: `run_until_signal()`
+///     })
+///     .await?;
+/// assert!(report.is_clean());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {

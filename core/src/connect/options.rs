@@ -69,6 +69,15 @@ impl ConnectOptions {
     /// # Errors
     ///
     /// `AMQP_URL` is not set or is no URL for us, or `LEVERET_HEARTBEAT` is not a number from 0 to 65535.
+    ///
+    /// ```no_run
+    /// use leveret::{ConnectOptions, Producer};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(ConnectOptions::from_env()?.connection_name("shop")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_env() -> Result<Self, InvalidOptions> {
         env::from_lookup(|name| std::env::var(name).ok())
     }
@@ -135,6 +144,13 @@ impl ConnectOptions {
     }
 
     /// Whether missing exchanges, queues and bindings are declared, only checked for, or neither. By default declared.
+    ///
+    /// ```
+    /// use leveret::{ConnectOptions, TopologyMode};
+    ///
+    /// let options = ConnectOptions::default().topology(TopologyMode::Verify);
+    /// assert_eq!(options.topology_mode(), TopologyMode::Verify);
+    /// ```
     #[must_use]
     pub fn topology(mut self, mode: TopologyMode) -> Self {
         self.topology = mode;

@@ -108,12 +108,46 @@ impl Producer {
     }
 
     /// Enqueues a job that was put into an envelope before, such as one from an outbox table.
+    ///
+    /// ```
+    /// # use leveret::{Envelope, Job, Producer};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let producer = Producer::connect("memory://envelope-docs").await?;
+    /// let row = serde_json::to_string(&Envelope::new(SendWelcome { user_id: 7 })?)?; // in your transaction
+    ///
+    /// let envelope: Envelope = serde_json::from_str(&row)?; // afterwards, as often as it takes
+    /// let id = envelope.id().clone();
+    /// assert_eq!(producer.enqueue_envelope(envelope).await?, id);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enqueue_envelope(&self, envelope: Envelope) -> Enqueue {
         Enqueue::new(Arc::clone(&self.shared), Ok(envelope))
     }
 
     /// Enqueues many jobs, all on the wire together, and gives one result per job, in the same order. Jobs of one queue
     /// are stored in the order given. For jobs of mixed types use [`Producer::enqueue_envelopes`].
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let producer = Producer::connect("memory://enqueue-all-docs").await?;
+    /// let results = producer.enqueue_all((1..=3).map(|user_id| SendWelcome { user_id })).await;
+    /// for failed in results.iter().filter_map(|result| result.as_ref().err()) {
+    ///     eprintln!("{failed}");
+    /// }
+    /// # assert_eq!(results.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn enqueue_all<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> Vec<Result<JobId, EnqueueError>> {
         let mut pending = Vec::new();
         for job in jobs {
@@ -138,6 +172,22 @@ impl Producer {
     ///
     /// # Errors
     /// [`TryEnqueueError`] with the job in it, when the ledger is full, or when the job cannot be sent at all.
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let producer = Producer::connect("memory://try-enqueue-docs").await?;
+    /// match producer.try_enqueue(SendWelcome { user_id: 7 }) {
+    ///     Ok(pending) => println!("{} is stored", pending.await?),
+    ///     Err(full) => println!("no room for user {}: {}", full.job.user_id, full.error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_enqueue<J: Job>(&self, job: J) -> Result<Pending, TryEnqueueError<J>> {
         let refused = |job, error| Err(TryEnqueueError { job, error });
         let envelope = match Envelope::of(&job) {
