@@ -31,8 +31,9 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// it only keeps in mind, and forgets when it is closed: those deliveries come back although they were acked.
 const TAKEN_AT_ONCE: u32 = 32;
 
-/// How long a queue needs at least to apply what it has been told.
-const APPLIED: Duration = Duration::from_millis(50);
+/// How long a queue gets at least to apply what it has been told. Nothing says when it has, a loaded broker is slow, and this
+/// is waited only at the end of a consumer that told a lot after its cancel.
+const APPLIED: Duration = Duration::from_secs(1);
 
 pub(super) struct RabbitConsumer {
     id: u64,
