@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, republish};
+use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish};
 use leveret::runtime::Target;
 
 use super::hand::Stage;
@@ -25,6 +25,14 @@ impl Dispatcher {
         let message = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
         let message = match fit_header(message, DEFAULT_FRAME_MAX) {
             Ok(message) => message,
+            // A classic queue's broker may lose what it dead-letters, so there the copy goes without the application's headers.
+            Err(_) if purpose == Purpose::DeadLetter && self.setup.plan.queue.is_classic() => {
+                let mut bare = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
+                bare.properties
+                    .headers
+                    .retain(|name, _| name.starts_with(headers::PREFIX));
+                bare
+            }
             Err(too_large) => return self.gave_up(number, purpose, &too_large.to_string()),
         };
         let successor = Arc::new(Successor {
