@@ -125,6 +125,31 @@ async fn a_classic_queue_holds_the_job_until_the_copy_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_classic_queues_dead_letter_goes_without_headers_that_leave_no_room_for_the_failure() {
+    // Given a message of another program whose headers fill the frame
+    let stand = Stand::new();
+    let running = Running::start(stand.worker().register(async |_: Classic| {})).await;
+    let mut message = foreign(Some("stranger"), b"kept");
+    message
+        .properties
+        .headers
+        .insert("large".to_owned(), "x".repeat(130_980).into());
+
+    // When it cannot be run
+    let to = leveret::broker::Destination::queue("classic");
+    stand.broker.publish_raw(&to, &message).expect("stored");
+
+    // Then the copy has the body and the reason, and not those headers: the broker alone is not trusted with it
+    stand.wait_for("classic.dead", |depth| depth.ready == 1).await;
+    let dead = stand.broker.messages("classic.dead").remove(0);
+    assert_eq!(&dead.body[..], b"kept");
+    assert_eq!(text(&dead, "leveret-failure-reason"), "unknown_type");
+    assert!(!dead.properties.headers.contains_key("large"));
+    stand.wait_for_empty("classic").await;
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_letter_put_back_by_hand_runs_again_on_the_same_worker() {
     // Given a job that failed for good, on a connection that was lost afterwards, so that the worker doubts every ack
     let stand = Stand::new();
