@@ -62,6 +62,12 @@ pub(super) fn refused() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Transport, "the in-memory broker refuses connections")
 }
 
+pub(super) fn login() -> BrokerError {
+    let text =
+        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.";
+    BrokerError::new(BrokerErrorKind::Authentication, text)
+}
+
 pub(super) fn no_answer(what: &str) -> BrokerError {
     let text = format!("the in-memory broker did not answer in time ({what})");
     BrokerError::new(BrokerErrorKind::Timeout, text)
