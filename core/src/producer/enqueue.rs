@@ -3,11 +3,10 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Shared;
+use super::Producer;
 use super::error::EnqueueError;
 use super::pending::Pending;
 use crate::envelope::{Envelope, EnvelopeError};
@@ -21,18 +20,18 @@ use crate::queue::Queue;
 #[derive(Debug)]
 #[must_use = "nothing is enqueued until this is awaited"]
 pub struct Enqueue {
-    shared: Arc<Shared>,
+    /// Kept to the end: with the last producer the connections go.
+    producer: Producer,
     envelope: Result<Envelope, EnvelopeError>,
     confirm_timeout: Duration,
 }
 
 impl Enqueue {
-    pub(super) fn new(shared: Arc<Shared>, envelope: Result<Envelope, EnvelopeError>) -> Self {
-        let confirm_timeout = shared.confirm_timeout;
+    pub(super) fn new(producer: Producer, envelope: Result<Envelope, EnvelopeError>) -> Self {
         Self {
-            shared,
+            confirm_timeout: producer.shared.confirm_timeout,
+            producer,
             envelope,
-            confirm_timeout,
         }
     }
 
@@ -105,8 +104,10 @@ impl Enqueue {
         let envelope = self
             .envelope
             .map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
-        let (publish, receipt) = self.shared.prepare(&envelope, self.confirm_timeout)?;
-        Ok(Pending::new(self.shared.lane.publish(publish).await, receipt))
+        let shared = &self.producer.shared;
+        let (publish, receipt) = shared.prepare(&envelope, self.confirm_timeout)?;
+        let publishing = shared.lane.publish(publish).await;
+        Ok(Pending::new(publishing, receipt, self.producer))
     }
 }
 

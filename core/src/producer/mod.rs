@@ -104,7 +104,7 @@ impl Producer {
     /// Nothing happens before it is polled. Dropping the future before the ledger has taken the job sends nothing; after that
     /// a drop changes nothing, the job is sent and confirmed all the same.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
-        Enqueue::new(Arc::clone(&self.shared), Envelope::new(job))
+        Enqueue::new(self.clone(), Envelope::new(job))
     }
 
     /// Enqueues a job that was put into an envelope before, such as one from an outbox table.
@@ -126,7 +126,7 @@ impl Producer {
     /// # }
     /// ```
     pub fn enqueue_envelope(&self, envelope: Envelope) -> Enqueue {
-        Enqueue::new(Arc::clone(&self.shared), Ok(envelope))
+        Enqueue::new(self.clone(), Ok(envelope))
     }
 
     /// Enqueues many jobs, all on the wire together, and gives one result per job, in the same order. Jobs of one queue
@@ -199,7 +199,7 @@ impl Producer {
             Err(error) => return refused(job, error),
         };
         match self.shared.lane.try_publish(publish) {
-            Ok(publishing) => Ok(Pending::new(publishing, receipt)),
+            Ok(publishing) => Ok(Pending::new(publishing, receipt, self.clone())),
             Err(_) if self.shared.lane.is_stopped() => refused(job, EnqueueError::new(receipt, Fate::NotSent)),
             Err(_) => refused(job, EnqueueError::ledger_full(receipt)),
         }

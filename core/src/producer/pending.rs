@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::Receipt;
 use super::error::EnqueueError;
+use super::{Producer, Receipt};
 use crate::id::JobId;
 use crate::lane::Publishing;
 
@@ -15,11 +15,17 @@ use crate::lane::Publishing;
 pub struct Pending {
     publishing: Publishing,
     receipt: Receipt,
+    /// Kept to the end: with the last producer the connections go.
+    _producer: Producer,
 }
 
 impl Pending {
-    pub(super) fn new(publishing: Publishing, receipt: Receipt) -> Self {
-        Self { publishing, receipt }
+    pub(super) fn new(publishing: Publishing, receipt: Receipt, producer: Producer) -> Self {
+        Self {
+            publishing,
+            receipt,
+            _producer: producer,
+        }
     }
 
     /// The job's id.
