@@ -106,6 +106,9 @@ impl Enqueue {
             .map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
         let shared = &self.producer.shared;
         let (publish, receipt) = shared.prepare(&envelope, self.confirm_timeout)?;
+        if shared.lane.is_stopped() {
+            return Err(EnqueueError::closed(receipt));
+        }
         let publishing = shared.lane.publish(publish).await;
         Ok(Pending::new(publishing, receipt, self.producer))
     }

@@ -38,6 +38,8 @@ pub struct EnqueueError {
 enum Kind {
     /// It could not be made into a message.
     Invalid(String),
+    /// The connections were closed for good.
+    Closed,
     /// The ledger had no room, and the caller did not want to wait.
     LedgerFull,
     /// The ledger tells how it ended.
@@ -66,12 +68,19 @@ impl EnqueueError {
         }
     }
 
+    pub(super) fn closed(receipt: Receipt) -> Self {
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::Closed,
+        }
+    }
+
     /// What became of the job.
     #[must_use]
     pub fn fate(&self) -> Fate {
         match &self.kind {
             Kind::Invalid(reason) => Fate::Refused(Why::Unsendable(reason.clone())),
-            Kind::LedgerFull => Fate::NotSent,
+            Kind::LedgerFull | Kind::Closed => Fate::NotSent,
             Kind::Ended(fate) => fate.clone(),
         }
     }
@@ -103,6 +112,7 @@ impl fmt::Display for EnqueueError {
         }
         match &self.kind {
             Kind::Invalid(reason) => write!(f, "cannot be sent: {reason}"),
+            Kind::Closed => f.write_str("was not sent: the producer was closed; enqueue it with another"),
             Kind::LedgerFull => f.write_str(
                 "was not sent: the ledger of unconfirmed jobs is full; wait for room with `enqueue`, or raise the limit",
             ),

@@ -18,7 +18,6 @@ use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::lane::{Lane, Publish};
-use crate::ledger::Fate;
 use crate::rabbit::{ConnectError, Rabbit};
 use crate::topology::Topology;
 
@@ -200,7 +199,7 @@ impl Producer {
         };
         match self.shared.lane.try_publish(publish) {
             Ok(publishing) => Ok(Pending::new(publishing, receipt, self.clone())),
-            Err(_) if self.shared.lane.is_stopped() => refused(job, EnqueueError::new(receipt, Fate::NotSent)),
+            Err(_) if self.shared.lane.is_stopped() => refused(job, EnqueueError::closed(receipt)),
             Err(_) => refused(job, EnqueueError::ledger_full(receipt)),
         }
     }

@@ -27,7 +27,10 @@ async fn a_closed_producer_gives_the_job_back_and_says_that_it_is_closed() {
     for error in [&tried.error, &enqueued] {
         assert_eq!(error.fate(), Fate::NotSent);
         assert!(!error.is_ledger_full());
-        assert!(error.to_string().contains("the producer was closed"), "{error}");
+        assert!(
+            error.to_string().contains("was not sent: the producer was closed"),
+            "{error}"
+        );
     }
 }
 

@@ -86,3 +86,8 @@ pub(super) fn too_long(bytes: usize) -> BrokerError {
     let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {bytes}");
     BrokerError::new(BrokerErrorKind::Protocol, text)
 }
+
+pub(super) fn too_large(frame: usize) -> BrokerError {
+    let text = format!("its properties and headers take more than a frame of {frame} bytes");
+    BrokerError::new(BrokerErrorKind::Protocol, text)
+}
