@@ -136,7 +136,12 @@ fn run_suite(suite: &Suite, root: &Path, filter: &[String]) -> Result<()> {
         suite.name,
         "--",
     ]);
-    command.args(suite.filter).args(filter).env(ROOT_VARIABLE, root);
+    // Several filters would mean any of them.
+    match filter {
+        [] => command.args(suite.filter),
+        filter => command.args(filter),
+    };
+    command.env(ROOT_VARIABLE, root);
     shell::run(&mut command)
 }
 
