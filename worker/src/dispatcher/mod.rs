@@ -229,6 +229,7 @@ impl Dispatcher {
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
                 self.retire();
+                self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
                 self.down(&error);

@@ -152,6 +152,24 @@ impl State {
         }
     }
 
+    /// Cancels all consumers of a queue, and takes back what they hold.
+    pub(crate) fn expire_deliveries_of(&mut self, queue: &str) {
+        self.cancel_consumers(queue);
+        for consumer in self.consumers_of(queue) {
+            let Some(subscription) = self.consumers.get_mut(&consumer) else {
+                continue;
+            };
+            let (queue, held) = (Arc::clone(&subscription.queue), std::mem::take(&mut subscription.held));
+            if let Some(state) = self.queues.get_mut(&queue) {
+                state.unacked -= held.len();
+            }
+            for entry in held.into_values() {
+                self.give_back(&queue, entry, false);
+            }
+        }
+        self.serve(queue);
+    }
+
     /// The consumers that hold deliveries of a queue or wait for some.
     pub(crate) fn consumers_of(&self, queue: &str) -> Vec<ConsumerId> {
         let of_queue = |(_, subscription): &(&ConsumerId, &Subscription)| &*subscription.queue == queue;
