@@ -17,6 +17,9 @@ pub struct Context {
     attempt: Arc<Attempt>,
     /// For a handler that blocks.
     seat: Option<Arc<Seat>>,
+    /// For a service that is given nothing but the context.
+    #[cfg(feature = "tower")]
+    pub(crate) next: Option<crate::middleware::Next>,
 }
 
 impl fmt::Debug for Attempt {
@@ -77,7 +80,12 @@ pub(crate) struct Surroundings {
 
 impl Context {
     pub(crate) fn new(attempt: Arc<Attempt>, seat: Option<Arc<Seat>>) -> Self {
-        Self { attempt, seat }
+        Self {
+            attempt,
+            seat,
+            #[cfg(feature = "tower")]
+            next: None,
+        }
     }
 
     pub(crate) fn attempt_handle(&self) -> Arc<Attempt> {

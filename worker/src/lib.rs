@@ -60,6 +60,8 @@ mod report;
 mod signals;
 mod source;
 mod states;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod verdict;
 mod worker;
 

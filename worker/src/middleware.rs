@@ -53,6 +53,8 @@ use crate::outcome::Outcome;
 /// It runs in the attempt's tracing span and in its slot. Its panics are caught. The handler is dropped at the job's time limit,
 /// which counts from the attempt's beginning, middlewares included; the middlewares themselves get a twentieth of it more
 /// (100 ms to 5 s), to do something about the timeout, and are then dropped too.
+///
+/// With the feature `tower`, `leveret_worker::tower::layer` makes a middleware of any tower layer.
 #[async_trait]
 pub trait Middleware: Send + Sync + 'static {
     /// Runs one attempt: `next.run(context).await`, and whatever is to be done before and after it.
