@@ -39,6 +39,7 @@
 //! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards.
 
 mod attempt;
+mod blocking;
 mod builder;
 mod cancellation;
 mod config;
@@ -51,6 +52,7 @@ mod fixtures;
 mod handle;
 mod handler;
 mod health;
+mod middleware;
 mod outcome;
 mod plan;
 mod registry;
@@ -58,12 +60,15 @@ mod report;
 mod signals;
 mod source;
 mod states;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod verdict;
 mod worker;
 
 pub use async_trait::async_trait;
 pub use leveret;
 
+pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
 pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
@@ -73,6 +78,7 @@ pub use extract::{FromContext, State};
 pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
 pub use health::QueueState;
+pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};
