@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 
 use crate::broker::{Broker, BrokerError, BrokerErrorKind};
 use crate::clock::Clock;
-use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
+use crate::connect::Endpoint;
+use crate::connect::{ConnectOptions, InvalidOptions};
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
 use crate::producer::{EnqueueMiddleware, Producer, Ways};
@@ -178,8 +180,13 @@ impl Rabbit {
     /// A producer on these connections.
     #[must_use]
     pub fn producer(&self) -> Producer {
-        let lane = self.inner.producer_lane.get_or_init(|| self.new_lane(1));
-        Producer::new(self.clone(), lane.clone())
+        Producer::new(self.clone(), self.enqueues())
+    }
+
+    /// The lane for what the application enqueues, shared by all producers on these connections.
+    #[must_use]
+    pub fn enqueues(&self) -> Lane {
+        self.inner.producer_lane.get_or_init(|| self.new_lane(1)).clone()
     }
 
     /// Makes sure now, as the topology mode says, that all is there that a queue needs. Producers and workers do that by

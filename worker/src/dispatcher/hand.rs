@@ -12,6 +12,7 @@ use super::orphans::Orphans;
 use super::successor::Successor;
 use crate::cancellation::Cause;
 use crate::context::Attempt;
+use crate::load::Load;
 use crate::registry::Entry;
 
 /// One delivery in hand.
@@ -52,21 +53,34 @@ pub(super) enum Stage {
 }
 
 /// All deliveries in hand. Those that wait are started in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hand {
     held: BTreeMap<u64, Held>,
     waiting: VecDeque<u64>,
     orphans: Orphans,
     last_number: u64,
+    /// Told how many there are; read by whoever waits until the worker has none.
+    load: Arc<Load>,
 }
 
 impl Hand {
+    pub(super) fn new(load: Arc<Load>) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            orphans: Orphans::default(),
+            last_number: 0,
+            load,
+        }
+    }
+
     pub(super) fn add(&mut self, held: Held) -> u64 {
         self.last_number += 1;
         if matches!(held.stage, Stage::Waiting(_)) {
             self.waiting.push_back(self.last_number);
         }
         self.held.insert(self.last_number, held);
+        self.load.add(1);
         self.last_number
     }
 
@@ -77,6 +91,7 @@ impl Hand {
     /// Takes a delivery out of the hand, with the key of its message if it has one.
     pub(super) fn remove(&mut self, number: u64) -> Option<(Held, Option<Key>)> {
         let held = self.held.remove(&number)?;
+        self.load.take(1);
         let key = Key::of(&held.attempt.incoming);
         if let Some(key) = &key {
             self.orphans.forget(key, number);
@@ -143,6 +158,7 @@ impl Hand {
         let Self {
             held, waiting, orphans, ..
         } = self;
+        let before = held.len();
         held.retain(|number, held| {
             if held.lease.as_ref().is_none_or(|lease| channels.honours(lease)) {
                 return true;
@@ -159,6 +175,7 @@ impl Hand {
             true
         });
         waiting.retain(|number| held.contains_key(number));
+        self.load.take(before - held.len());
     }
 
     /// Tells every running handler that the worker shuts down.
@@ -168,5 +185,11 @@ impl Hand {
                 held.attempt.switch.fire(Cause::Shutdown);
             }
         }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.load.take(self.held.len());
     }
 }

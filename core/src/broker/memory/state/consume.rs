@@ -7,6 +7,7 @@ use super::death::Reason;
 use super::queue::Entry;
 use super::{ConsumerId, Effect, Name, State, refusal};
 use crate::broker::{BrokerError, Delivery, Lease, Settlement};
+use crate::message::Message;
 
 /// One settlement on its way to the broker: the tag of the delivery and what becomes of it.
 pub(crate) type Settled = (u64, Settlement);
@@ -174,6 +175,13 @@ impl State {
     pub(crate) fn consumers_of(&self, queue: &str) -> Vec<ConsumerId> {
         let of_queue = |(_, subscription): &(&ConsumerId, &Subscription)| &*subscription.queue == queue;
         self.consumers.iter().filter(of_queue).map(|(id, _)| *id).collect()
+    }
+
+    /// The messages of a queue that its consumers hold.
+    pub(crate) fn unsettled(&self, queue: &str) -> Vec<Message> {
+        let consumers = self.consumers.values().filter(|it| &*it.queue == queue);
+        let held = consumers.flat_map(|it| it.held.values());
+        held.map(|entry| entry.posted.message.clone()).collect()
     }
 
     /// How many consumers RabbitMQ says that a queue has: a quorum queue counts a cancelled one as long as it holds
