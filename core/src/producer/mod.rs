@@ -20,7 +20,6 @@ use crate::job::Job;
 use crate::lane::{Lane, Publish};
 use crate::ledger::Fate;
 use crate::rabbit::{ConnectError, Rabbit};
-use crate::topology::Topology;
 
 /// Enqueues jobs. Cheap to clone, and shared by any number of tasks: all clones use one connection and one ledger.
 ///
@@ -77,7 +76,7 @@ impl Producer {
         let options = rabbit.options();
         let shared = Shared {
             lane,
-            targets: Targets::new(Topology::new(options.name_prefix())),
+            targets: Targets::new(options.clone()),
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
         };
