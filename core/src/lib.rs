@@ -86,6 +86,8 @@ pub mod runtime {
 }
 
 #[cfg(feature = "_runtime")]
+pub use async_trait::async_trait;
+#[cfg(feature = "_runtime")]
 pub use clock::Clock;
 #[cfg(feature = "_runtime")]
 pub use connect::{ConnectOptions, InvalidOptions, TopologyMode};
@@ -99,7 +101,10 @@ pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{MAX_QUEUE_NAME, MAX_SHORT_STRING, NameError};
 pub use policy::{Backoff, RetryPolicy};
 #[cfg(feature = "_runtime")]
-pub use producer::{Enqueue, EnqueueError, EnqueueFuture, Pending, Producer, Submit, SubmitFuture, TryEnqueueError};
+pub use producer::{
+    Enqueue, EnqueueError, EnqueueFuture, EnqueueMiddleware, EnqueueNext, Pending, Producer, Submit, SubmitFuture,
+    TryEnqueueError,
+};
 pub use queue::{DEFAULT_DELIVERY_LIMIT, DeadLetter, Queue, QueueKind};
 #[cfg(feature = "_runtime")]
 pub use rabbit::{ConnectError, Rabbit};

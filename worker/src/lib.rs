@@ -40,6 +40,7 @@
 //! workers in tests; `guide` shows how.
 
 mod attempt;
+mod blocking;
 mod builder;
 mod cancellation;
 mod config;
@@ -55,6 +56,7 @@ mod handle;
 mod handler;
 mod health;
 mod load;
+mod middleware;
 mod outcome;
 mod plan;
 mod registry;
@@ -64,12 +66,15 @@ mod source;
 mod states;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod verdict;
 mod worker;
 
 pub use async_trait::async_trait;
 pub use leveret;
 
+pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
 pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
@@ -79,6 +84,7 @@ pub use extract::{FromContext, State};
 pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
 pub use health::QueueState;
+pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Producer;
 use super::error::EnqueueError;
 use super::pending::Pending;
+use super::{Shared, middleware};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::JobId;
 use crate::message::HeaderValue;
@@ -20,18 +21,18 @@ use crate::queue::Queue;
 #[derive(Debug)]
 #[must_use = "nothing is enqueued until this is awaited"]
 pub struct Enqueue {
-    /// Kept to the end: with the last producer the connections go.
-    producer: Producer,
+    shared: Arc<Shared>,
     envelope: Result<Envelope, EnvelopeError>,
     confirm_timeout: Duration,
 }
 
 impl Enqueue {
-    pub(super) fn new(producer: Producer, envelope: Result<Envelope, EnvelopeError>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, envelope: Result<Envelope, EnvelopeError>) -> Self {
+        let confirm_timeout = shared.confirm_timeout;
         Self {
-            confirm_timeout: producer.shared.confirm_timeout,
-            producer,
+            shared,
             envelope,
+            confirm_timeout,
         }
     }
 
@@ -40,7 +41,7 @@ impl Enqueue {
         self
     }
 
-    /// Sends the job to another queue than its type's.
+    /// Sends the job to this queue, whatever its type or a route says.
     pub fn queue(self, queue: &Queue) -> Self {
         self.map(|envelope| Ok(envelope.with_queue(queue.clone())))
     }
@@ -101,16 +102,11 @@ impl Enqueue {
     }
 
     async fn run(self) -> Result<Pending, EnqueueError> {
-        let envelope = self
-            .envelope
-            .map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
-        let shared = &self.producer.shared;
-        let (publish, receipt) = shared.prepare(&envelope, self.confirm_timeout)?;
-        if shared.lane.is_stopped() {
-            return Err(EnqueueError::closed(receipt));
+        let envelope = self.envelope?;
+        match self.shared.ways.middlewares.is_empty() {
+            true => self.shared.hand_over(&envelope, self.confirm_timeout).await,
+            false => middleware::enqueue(self.shared, envelope, self.confirm_timeout).await,
         }
-        let publishing = shared.lane.publish(publish).await;
-        Ok(Pending::new(publishing, receipt, self.producer))
     }
 }
 

@@ -127,7 +127,7 @@ impl Hand {
         self.held.values().filter_map(|held| held.lease.as_ref())
     }
 
-    /// A redelivery of a message that is in hand without a lease: gives it the new one. Otherwise the lease comes back.
+    /// A redelivery of a message that is in hand without a lease, or with a doubtful one: gives it the new one. Otherwise the lease comes back.
     pub(super) fn adopt(&mut self, key: &Key, lease: ChannelLease, now: Duration) -> Result<u64, ChannelLease> {
         let Some(number) = self.orphans.adopt(key) else {
             return Err(lease);
@@ -139,6 +139,17 @@ impl Hand {
         held.delivered = now;
         held.delivery_count = held.delivery_count.saturating_add(1);
         Ok(number)
+    }
+
+    /// The broker has cancelled the consumer. From 4.3 on it does so over one job that was held for too long: it takes no ack for that
+    /// one and delivers it again, while the others can still be settled. So each keeps its lease, and can be joined.
+    pub(super) fn doubt_leases(&mut self) {
+        for (number, held) in &self.held {
+            let comes_to_an_end = matches!(held.stage, Stage::Running(_) | Stage::Settling { .. });
+            if let Some(key) = Key::of(&held.attempt.incoming).filter(|_| comes_to_an_end) {
+                self.orphans.add(key, *number);
+            }
+        }
     }
 
     /// Channels are gone. What waited is forgotten, because it comes again; what runs is told, runs on, and can be joined by its

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use leveret::broker::{BrokerError, Health, Session};
 use leveret::runtime::{Lane, Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError};
+use leveret::topology::{Topology, TopologyError, announce_policies};
 use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
 use tokio::task::JoinSet;
@@ -133,6 +133,7 @@ const LASTING: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
         let topology = Topology::new(rabbit.options().name_prefix());
+        announce_policies(rabbit.options(), &setup.plan.queue);
         let wires = Wires {
             consuming: rabbit.consuming(),
             publishing: rabbit.publishing(),
@@ -230,6 +231,7 @@ impl Dispatcher {
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
                 self.retire();
+                self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
                 self.down(&error);

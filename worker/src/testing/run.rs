@@ -13,10 +13,12 @@ use leveret::{Backoff, Envelope, EnvelopeError, HeaderValue, Job, JobId, Message
 
 use super::ran::Ran;
 use crate::attempt;
+use crate::attempt::pipeline::Pipeline;
 use crate::cancellation::{Cause, Switch};
 use crate::config::Settings;
 use crate::context::{Attempt, Limits, Surroundings};
-use crate::handler::{self, ByType, Handler, IntoHandler, Registration};
+use crate::handler::{ByType, Handler, IntoHandler, Registration};
+use crate::middleware::Middleware;
 use crate::states::States;
 use crate::verdict::{Ended, Tries, verdict};
 
@@ -66,6 +68,7 @@ pub struct Run {
     /// What was wrong as soon as it was written.
     problems: Vec<String>,
     broker: Option<TestBroker>,
+    middlewares: Vec<Arc<dyn Middleware>>,
     circumstances: Circumstances,
 }
 
@@ -85,6 +88,7 @@ impl Run {
             states: States::default(),
             problems: Vec::new(),
             broker: None,
+            middlewares: Vec::new(),
             circumstances: Circumstances {
                 attempt: 1,
                 redelivered: false,
@@ -112,6 +116,12 @@ impl Run {
     /// broker an attempt fails that takes a producer.
     pub fn broker(mut self, broker: &TestBroker) -> Self {
         self.broker = Some(broker.clone());
+        self
+    }
+
+    /// Puts a middleware around the attempt, inside those that it has.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middlewares.push(Arc::new(middleware));
         self
     }
 
@@ -228,7 +238,11 @@ impl Run {
         Prepared {
             job: spec.name,
             backoff: spec.retry.backoff(),
-            run: self.registration.run,
+            pipeline: Arc::new(Pipeline {
+                middlewares: self.middlewares,
+                run: self.registration.run,
+                threads: None,
+            }),
             attempt: Arc::new(attempt),
             stop: self.circumstances.stop,
             rabbit,
@@ -240,7 +254,7 @@ impl Run {
 struct Prepared {
     job: &'static str,
     backoff: Backoff,
-    run: Box<handler::Run>,
+    pipeline: Arc<Pipeline>,
     attempt: Arc<Attempt>,
     stop: Option<(Duration, Cause)>,
     /// The connections that the handler enqueues on.
@@ -267,7 +281,7 @@ impl Prepared {
 
     /// Runs the handler, and asks it to stop if and when that is wanted.
     async fn end(&self) -> Ended {
-        let mut running = pin!(attempt::run(&*self.run, self.attempt.clone()));
+        let mut running = pin!(attempt::run(&self.pipeline, self.attempt.clone()));
         let Some((time, cause)) = self.stop else {
             return running.await;
         };

@@ -53,6 +53,8 @@ pub enum FaultPoint {
     Consume,
     /// One delivery is about to be given out by `poll_event`.
     Deliver,
+    /// A queue is asked for one message.
+    Pull,
     /// One delivery is settled.
     Settle,
     /// The collected settlements are sent.

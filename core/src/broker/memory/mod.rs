@@ -5,7 +5,7 @@
 //! - `state`: the broker as a value; no runtime, no lock, no clock
 //! - `world`: the state with its clients, their channels and the faults between them
 //! - `hub`: the lock round the world
-//! - `session`, `publisher`, `consumer`: the seam, a thin skin
+//! - `session`, `publisher`, `consumer`, `puller`: the seam, a thin skin
 //! - `operator`: what tests do to the broker from outside
 //! - `fault`: what a simulation makes go wrong
 
@@ -14,6 +14,7 @@ mod fault;
 mod hub;
 mod operator;
 mod publisher;
+mod puller;
 mod refusal;
 mod session;
 mod state;

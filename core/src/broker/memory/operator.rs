@@ -150,7 +150,16 @@ impl MemoryBroker {
         });
     }
 
-    /// Closes the channels that consume a queue, as RabbitMQ does after a consumer timeout.
+    /// Takes back what the consumers of a queue hold and cancels them, as RabbitMQ does from 4.3 on after a consumer timeout: their
+    /// channels live on, and settling there what was taken back does nothing.
+    pub fn expire_deliveries_of(&self, queue: &str) {
+        self.hub.with(|world| {
+            world.state.expire_deliveries_of(queue);
+            world.distribute();
+        });
+    }
+
+    /// Closes the channels that consume a queue, as RabbitMQ does up to 4.2 after a consumer timeout.
     pub fn kill_channels_of(&self, queue: &str) {
         self.kill(Some(queue));
     }

@@ -2,7 +2,7 @@
 //! used, because a session is replaced and not repaired.
 //!
 //! Running order: `thread` (where the client's tasks run) → `dial` (one handshake) → `line` (a connection that lives) →
-//! `session` → `publisher` and `consumer`. `acks`, `convert` and `error` are values in, values out.
+//! `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
 mod consumer;
@@ -12,7 +12,9 @@ mod error;
 mod health;
 mod line;
 mod publisher;
+mod puller;
 mod quiet;
+mod receipts;
 mod session;
 mod signal;
 mod thread;
