@@ -50,7 +50,6 @@ mod error;
 mod extract;
 #[cfg(test)]
 mod fixtures;
-#[cfg(feature = "testing")]
 pub mod guide;
 mod handle;
 mod handler;

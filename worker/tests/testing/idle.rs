@@ -52,7 +52,7 @@ async fn jobs_that_follow_from_jobs_are_done_as_well() {
 async fn a_job_that_was_handed_over_and_not_waited_for_is_done_as_well() {
     // Given a handler that does not wait for the confirm of the last job, which comes late
     async fn hurry(job: Order, producer: Producer) -> Result<(), EnqueueError> {
-        let _ = producer.enqueue(Mail { order: job.number }).submit().await?;
+        drop(producer.enqueue(Mail { order: job.number }).submit().await?);
         Ok(())
     }
     let broker = TestBroker::new();
@@ -171,7 +171,7 @@ async fn it_is_exact_on_many_threads() {
     // Given jobs that make jobs that make jobs, some handed over without waiting
     async fn chain(job: Order, producer: Producer) -> Result<(), EnqueueError> {
         if job.number > 0 {
-            let _ = producer.enqueue(Order { number: job.number - 1 }).submit().await?;
+            drop(producer.enqueue(Order { number: job.number - 1 }).submit().await?);
         }
         Ok(())
     }

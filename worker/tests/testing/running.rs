@@ -164,7 +164,7 @@ async fn what_a_handler_enqueues_is_in_the_broker_that_it_was_given() {
     // Given a handler that enqueues one job and waits, and another one and does not
     async fn confirm(job: Order, producer: Producer) -> Result<(), EnqueueError> {
         producer.enqueue(Mail { order: job.number }).await?;
-        let _ = producer.enqueue(Mail { order: job.number + 1 }).submit().await?;
+        drop(producer.enqueue(Mail { order: job.number + 1 }).submit().await?);
         Ok(())
     }
     let broker = TestBroker::new();
@@ -206,11 +206,26 @@ async fn a_type_that_handles_several_jobs_is_run_for_one() {
     testing::run_for(Clerk, Mail { order: 7 }).await.assert_done();
 }
 
+#[tokio::test]
+async fn a_blocking_handler_runs_on_a_thread_of_its_own() {
+    fn print(job: Order, State(here): State<std::thread::ThreadId>) -> Result<(), String> {
+        match std::thread::current().id() == here {
+            true => Err("it blocks the test".to_owned()),
+            false => Err(format!("no paper for {}", job.number)),
+        }
+    }
+    let here = std::thread::current().id();
+
+    let ran = testing::run_blocking(print, order()).state(here).await;
+
+    assert_eq!(ran.error(), Some("no paper for 7"));
+}
+
 /// What a test is told that was not written well.
 async fn complaint(run: testing::Run) -> String {
     match catch_unwind(AssertUnwindSafe(|| std::future::IntoFuture::into_future(run))) {
         Ok(_) => panic!("it could be run"),
-        Err(payload) => *payload.downcast::<String>().expect("a text"),
+        Err(payload) => *payload.downcast::<String>().unwrap(),
     }
 }
 
