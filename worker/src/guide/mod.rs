@@ -1,4 +1,7 @@
 //! Guides: how things are done with Leveret, each as a page with examples that are run with the tests.
 
+#[doc = include_str!("working.md")]
+pub mod working {}
+
 #[doc = include_str!("testing.md")]
 pub mod testing {}
