@@ -17,6 +17,7 @@ mod watchdog;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,10 +84,20 @@ impl Node {
     ///
     /// As [`Node::start`].
     pub async fn start_with(settings: &[&str]) -> Node {
+        Node::start_with_files(settings, &[]).await
+    }
+
+    /// [`start_with`](Node::start_with), with files of these names and texts in the node's directory, which the lines call
+    /// `{home}`: `ssl_options.certfile = {home}/server.pem`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::start`].
+    pub async fn start_with_files(settings: &[&str], files: &[(&str, &str)]) -> Node {
         let installation = Installation::find().unwrap_or_else(|missing| panic!("{missing}"));
         let mut last = String::new();
         for _ in 0..STARTS {
-            match Node::try_start(installation.clone(), settings).await {
+            match Node::try_start(installation.clone(), settings, files).await {
                 Ok(node) => return node,
                 Err(StartError::PortTaken(log)) => last = log,
                 Err(StartError::Failed(why)) => panic!("{why}"),
@@ -95,8 +106,13 @@ impl Node {
         panic!("{STARTS} starts, each time a port was taken:\n{last}");
     }
 
-    async fn try_start(installation: Installation, settings: &[&str]) -> Result<Node, StartError> {
+    async fn try_start(
+        installation: Installation,
+        settings: &[&str],
+        files: &[(&str, &str)],
+    ) -> Result<Node, StartError> {
         let home = Home::create(installation, settings);
+        files.iter().for_each(|(name, text)| home.write(name, text));
         // First of all: from here on nothing is left behind.
         let watchdog = Watchdog::guard(home.directory());
         let epmd = Process::start("epmd", home.epmd(), home.directory());
@@ -123,6 +139,21 @@ impl Node {
     /// The AMQP address, for a proxy in front of the node.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+    }
+
+    /// Where a file of the node's directory is, for this process.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.directory().join(name)
+    }
+
+    /// Puts another text into a file of the node's directory.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such file.
+    pub fn replace_file(&self, name: &str, text: &str) {
+        std::fs::remove_file(self.file(name)).expect("the file is there");
+        self.home.write(name, text);
     }
 
     /// The process id of the broker (the Erlang machine itself), or `None` while it is stopped.
