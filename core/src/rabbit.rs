@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, BrokerErrorKind};
 use crate::clock::Clock;
-use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
+use crate::connect::Endpoint;
+use crate::connect::{ConnectOptions, InvalidOptions};
+use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
-use crate::producer::Producer;
+use crate::producer::{EnqueueMiddleware, Producer, Ways};
+use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
+use crate::topology::{Topology, TopologyError, announce_policies, ensure};
 use crate::watch;
 
 /// The part of the ledger's limits that is a worker's own, for retries and dead letters.
@@ -37,6 +42,8 @@ const SUCCESSOR_SHARE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Rabbit {
     inner: Arc<Inner>,
+    /// What the producers of this handle do with their jobs.
+    ways: Arc<Ways>,
 }
 
 #[derive(Debug)]
@@ -141,7 +148,10 @@ impl Rabbit {
                 closed: watch::Sender::new(false),
             },
         };
-        let rabbit = Self { inner: Arc::new(inner) };
+        let rabbit = Self {
+            inner: Arc::new(inner),
+            ways: Arc::default(),
+        };
         let _ = rabbit.publishing();
         Ok(rabbit)
     }
@@ -170,8 +180,75 @@ impl Rabbit {
     /// A producer on these connections.
     #[must_use]
     pub fn producer(&self) -> Producer {
-        let lane = self.inner.producer_lane.get_or_init(|| self.new_lane(1));
-        Producer::new(self.clone(), lane.clone())
+        Producer::new(self.clone(), self.enqueues())
+    }
+
+    /// The lane for what the application enqueues, shared by all producers on these connections.
+    #[must_use]
+    pub fn enqueues(&self) -> Lane {
+        self.inner.producer_lane.get_or_init(|| self.new_lane(1)).clone()
+    }
+
+    /// Makes sure now, as the topology mode says, that all is there that a queue needs. Producers and workers do that by
+    /// themselves; this is for a step of a deployment that shall do it beforehand, with other rights perhaps. It waits for a
+    /// connection for the deadline of one request at the most.
+    ///
+    /// # Errors
+    /// [`TopologyError`] naming what failed and what to do about it.
+    ///
+    /// ```
+    /// use leveret::{Queue, Rabbit};
+    ///
+    /// const MAIL: Queue = Queue::new("mail");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rabbit = Rabbit::connect("memory://declare-docs").await?; // or "amqp://owner:secret@localhost"
+    /// rabbit.declare(&MAIL).await?;
+    /// # rabbit.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn declare(&self, queue: &Queue) -> Result<(), TopologyError> {
+        let options = self.options();
+        let mut state = self.publishing().state();
+        let connected = state.wait_for(|state| state.session().is_some());
+        let _ = tokio::time::timeout(options.deadlines().rpc, connected).await;
+        let now = state.borrow().clone();
+        let session = match &now {
+            LinkState::Up { session, .. } | LinkState::Blocked { session, .. } => session,
+            LinkState::Down {
+                last_error: Some(error),
+                ..
+            } => return Err(TopologyError::no_connection(queue, error.clone())),
+            _ => {
+                let error = BrokerError::new(BrokerErrorKind::Closed, "there is no connection to the broker");
+                return Err(TopologyError::no_connection(queue, error));
+            }
+        };
+        announce_policies(options, queue);
+        let declarations = Topology::new(options.name_prefix()).declarations(queue);
+        ensure(&**session, options.topology_mode(), &declarations).await
+    }
+
+    /// The same connections, with a middleware around each enqueue of the producers made by this handle and its clones, those of the
+    /// handlers of a worker on it included. The first that is added is the outermost.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl EnqueueMiddleware) -> Self {
+        self.ways = Arc::new(self.ways.with_middleware(middleware));
+        self
+    }
+
+    /// The same connections, with a [route](Producer::route) in all producers made by this handle and its clones, those of the handlers
+    /// of a worker on it included.
+    #[must_use]
+    pub fn route<J: Job>(mut self, queue: Queue) -> Self {
+        self.ways = Arc::new(self.ways.with_route(J::NAME, queue));
+        self
+    }
+
+    pub(crate) fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.ways)
     }
 
     /// What it was made with.

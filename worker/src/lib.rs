@@ -36,9 +36,11 @@
 //! In running order. What the application writes: [`WorkerBuilder`] takes handlers ([`IntoHandler`], [`Handler`]) with
 //! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: [`Worker`] starts one `dispatcher` per queue, which
 //! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher's
-//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards.
+//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. `testing` (a feature) runs handlers and
+//! workers in tests; `guide` shows how.
 
 mod attempt;
+mod blocking;
 mod builder;
 mod cancellation;
 mod config;
@@ -48,9 +50,13 @@ mod error;
 mod extract;
 #[cfg(test)]
 mod fixtures;
+#[cfg(feature = "testing")]
+pub mod guide;
 mod handle;
 mod handler;
 mod health;
+mod load;
+mod middleware;
 mod outcome;
 mod plan;
 mod registry;
@@ -58,12 +64,17 @@ mod report;
 mod signals;
 mod source;
 mod states;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod verdict;
 mod worker;
 
 pub use async_trait::async_trait;
 pub use leveret;
 
+pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
 pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
@@ -73,6 +84,7 @@ pub use extract::{FromContext, State};
 pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
 pub use health::QueueState;
+pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};

@@ -58,7 +58,7 @@ impl Variables<'_> {
     }
 
     fn topology(&self, options: ConnectOptions) -> Parsed<ConnectOptions> {
-        let reason = "is none of declare, verify and none";
+        let reason = "is none of declare, minimal, verify and none";
         let options = match self.parsed("LEVERET_TOPOLOGY", reason, TopologyMode::named)? {
             Some(mode) => options.topology(mode),
             None => options,

@@ -98,7 +98,7 @@ pub(crate) fn lane(settings: LaneSettings, stop: watch::Receiver<bool>) -> (Lane
     let ledger = Settings {
         window: WINDOW,
         prepare: settings.mode != TopologyMode::None,
-        redeclare: settings.mode == TopologyMode::Declare,
+        redeclare: settings.mode.declares(),
     };
     let task = LaneTask::new(settings, ledger, receiver, room);
     (lane, task.run(stop))
@@ -132,6 +132,17 @@ impl Lane {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.room.is_closed()
+    }
+
+    /// Whether everything that it was given is resolved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.room.is_empty()
+    }
+
+    /// Waits until everything that it was given is resolved.
+    pub async fn emptied(&self) {
+        self.room.emptied().await;
     }
 
     fn accept(&self, publish: Publish, deadline: Duration, room: RoomTaken) -> Publishing {

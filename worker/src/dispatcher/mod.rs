@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use leveret::broker::{BrokerError, Health, Session};
 use leveret::runtime::{Lane, Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError};
+use leveret::topology::{Topology, TopologyError, announce_policies};
 use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
 use tokio::task::JoinSet;
@@ -34,6 +34,7 @@ use tokio::time::Sleep;
 use crate::config::QueuePlan;
 use crate::context::Surroundings;
 use crate::health::{QueueState, Reporter};
+use crate::load::Load;
 use crate::registry::Registry;
 use crate::report::QueueReport;
 use crate::verdict::Ended;
@@ -61,6 +62,7 @@ pub(crate) struct Setup {
     pub(crate) registry: Arc<Registry>,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) reporter: Reporter,
+    pub(crate) load: Arc<Load>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) shutdown_grace: Duration,
 }
@@ -131,6 +133,7 @@ const LASTING: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
         let topology = Topology::new(rabbit.options().name_prefix());
+        announce_policies(rabbit.options(), &setup.plan.queue);
         let wires = Wires {
             consuming: rabbit.consuming(),
             publishing: rabbit.publishing(),
@@ -142,10 +145,10 @@ impl Dispatcher {
         };
         Self {
             memory: Memory::new(setup.plan.prefetch),
+            hand: Hand::new(setup.load.clone()),
             setup,
             wires,
             channels: Channels::default(),
-            hand: Hand::default(),
             tasks: Tasks::default(),
             alarm: None,
             report: QueueReport::default(),
@@ -228,6 +231,7 @@ impl Dispatcher {
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
                 self.retire();
+                self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
                 self.down(&error);

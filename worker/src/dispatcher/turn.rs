@@ -77,7 +77,7 @@ impl Dispatcher {
             held.stage = Stage::Running(entry.clone());
             self.tasks
                 .attempts
-                .spawn(async move { (number, attempt::run(&*entry.run, attempt).await) });
+                .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
         }
     }
 

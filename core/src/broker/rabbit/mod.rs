@@ -2,7 +2,7 @@
 //! used, because a session is replaced and not repaired.
 //!
 //! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, over `tls` on a `wire`; `cable` cuts it)
-//! → `line` (a connection that lives) → `session` → `publisher` and `consumer`. `acks`, `convert` and `error` are values in, values out.
+//! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
 mod cable;
@@ -14,7 +14,9 @@ mod health;
 mod line;
 mod login;
 mod publisher;
+mod puller;
 mod quiet;
+mod receipts;
 mod session;
 mod signal;
 mod thread;
