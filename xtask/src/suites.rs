@@ -13,7 +13,7 @@ use crate::shell;
 const ON_SECOND: [Suite; 2] = [CONTRACT, Suite::whole("kill")];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 7] = [
+const ON_REQUEST: [Suite; 8] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
@@ -21,6 +21,7 @@ const ON_REQUEST: [Suite; 7] = [
     Suite::whole("worker"),
     Suite::whole("kit"),
     Suite::whole("cluster"),
+    Suite::whole("topology"),
 ];
 
 /// The half of the contract that has a broker behind it.
