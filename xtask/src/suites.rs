@@ -22,6 +22,7 @@ const ON_REQUEST: [Suite; 8] = [
     Suite::whole("worker"),
     Suite::whole("kit"),
     Suite::whole("cluster"),
+    Suite::whole("topology"),
 ];
 
 /// The half of the contract that has a broker behind it.
