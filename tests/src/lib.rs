@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`node`]: a private RabbitMQ node that can be stopped, killed, frozen and restarted.
+//! - [`baseline`]: the version before this one.
 //! - [`cluster`]: several nodes that are one broker.
 //! - [`proxy`]: a network in front of it that can be cut, stalled and silenced.
 //! - [`loss`]: what became of every job: lost, done, done twice.
@@ -15,6 +16,7 @@
 // Test code: a broken invariant here has to end the test at once, with the place and the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod baseline;
 pub mod cluster;
 pub mod installation;
 pub mod logs;
