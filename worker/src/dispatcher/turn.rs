@@ -48,6 +48,7 @@ impl Dispatcher {
         self.set_alarm();
         self.channels.flush();
         self.close_retired_if_unused();
+        self.setup.beat.tell(self.hand.is_empty());
         Poll::Ready(stop)
     }
 

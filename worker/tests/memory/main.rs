@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod dead_letters;
+mod draining;
+mod fetching;
+mod handles;
 mod kit;
 mod leases;
 mod outcomes;
