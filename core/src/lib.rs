@@ -37,10 +37,12 @@
 //! - the broker: `broker` (the seam; RabbitMQ and a broker in memory behind it), `supervisor` (connections that are replaced)
 //! - time and state as inputs: `clock`, `watch`
 //! - `runtime`: what a worker is built from
+//! - `testing`: private brokers for the tests of applications
 //!
 //! # Features
 //! - `rabbitmq` (default): `amqp://` URLs.
 //! - `memory` (default): `memory://` URLs, a broker in this process's memory.
+//! - `testing`: the module `testing`, for the tests of applications.
 //!
 //! Without either, only the first two lines of the layout are left: all that a crate of job types needs, without Tokio and
 //! without an AMQP client.
@@ -68,6 +70,8 @@ mod queue;
 mod rabbit;
 #[cfg(feature = "_runtime")]
 mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "_runtime")]
 pub mod topology;
 #[cfg(feature = "_runtime")]
@@ -82,6 +86,8 @@ pub mod runtime {
 }
 
 #[cfg(feature = "_runtime")]
+pub use async_trait::async_trait;
+#[cfg(feature = "_runtime")]
 pub use clock::Clock;
 #[cfg(feature = "_runtime")]
 pub use connect::{ConnectOptions, InvalidOptions, TopologyMode};
@@ -95,7 +101,10 @@ pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{MAX_QUEUE_NAME, MAX_SHORT_STRING, NameError};
 pub use policy::{Backoff, RetryPolicy};
 #[cfg(feature = "_runtime")]
-pub use producer::{Enqueue, EnqueueError, EnqueueFuture, Pending, Producer, Submit, SubmitFuture, TryEnqueueError};
+pub use producer::{
+    Enqueue, EnqueueError, EnqueueFuture, EnqueueMiddleware, EnqueueNext, Pending, Producer, Submit, SubmitFuture,
+    TryEnqueueError,
+};
 pub use queue::{DEFAULT_DELIVERY_LIMIT, DeadLetter, Queue, QueueKind};
 #[cfg(feature = "_runtime")]
 pub use rabbit::{ConnectError, Rabbit};

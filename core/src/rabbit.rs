@@ -9,9 +9,12 @@ use tokio::task::JoinSet;
 
 use crate::broker::{Broker, BrokerError, BrokerErrorKind};
 use crate::clock::Clock;
-use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
+use crate::connect::Endpoint;
+use crate::connect::{ConnectOptions, InvalidOptions};
+use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
-use crate::producer::Producer;
+use crate::producer::{EnqueueMiddleware, Producer, Ways};
 use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
 use crate::topology::{Topology, TopologyError, announce_policies, ensure};
@@ -42,6 +45,8 @@ const SUCCESSOR_SHARE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Rabbit {
     inner: Arc<Inner>,
+    /// What the producers of this handle do with their jobs.
+    ways: Arc<Ways>,
 }
 
 #[derive(Debug)]
@@ -143,7 +148,10 @@ impl Rabbit {
                 closed: watch::Sender::new(false),
             },
         };
-        let rabbit = Self { inner: Arc::new(inner) };
+        let rabbit = Self {
+            inner: Arc::new(inner),
+            ways: Arc::default(),
+        };
         let _ = rabbit.publishing();
         Ok(rabbit)
     }
@@ -172,8 +180,13 @@ impl Rabbit {
     /// A producer on these connections.
     #[must_use]
     pub fn producer(&self) -> Producer {
-        let lane = self.inner.producer_lane.get_or_init(|| self.new_lane(1));
-        Producer::new(self.clone(), lane.clone())
+        Producer::new(self.clone(), self.enqueues())
+    }
+
+    /// The lane for what the application enqueues, shared by all producers on these connections.
+    #[must_use]
+    pub fn enqueues(&self) -> Lane {
+        self.inner.producer_lane.get_or_init(|| self.new_lane(1)).clone()
     }
 
     /// Makes sure now, as the topology mode says, that all is there that a queue needs. Producers and workers do that by
@@ -216,6 +229,26 @@ impl Rabbit {
         announce_policies(options, queue);
         let declarations = Topology::new(options.name_prefix()).declarations(queue);
         ensure(&**session, options.topology_mode(), &declarations).await
+    }
+
+    /// The same connections, with a middleware around each enqueue of the producers made by this handle and its clones, those of the
+    /// handlers of a worker on it included. The first that is added is the outermost.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl EnqueueMiddleware) -> Self {
+        self.ways = Arc::new(self.ways.with_middleware(middleware));
+        self
+    }
+
+    /// The same connections, with a [route](Producer::route) in all producers made by this handle and its clones, those of the handlers
+    /// of a worker on it included.
+    #[must_use]
+    pub fn route<J: Job>(mut self, queue: Queue) -> Self {
+        self.ways = Arc::new(self.ways.with_route(J::NAME, queue));
+        self
+    }
+
+    pub(crate) fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.ways)
     }
 
     /// What it was made with.

@@ -7,12 +7,14 @@
 //! - `watchdog`: ends it when the test process is gone, however that ended.
 //! - `process`: an operating system process that the watchdog knows.
 //! - `probe`: whether it answers.
+//! - [`Version`]: what it is, and what that means.
 //! - `ctl`: what the broker knows, by `rabbitmqctl`.
 
 mod ctl;
 mod home;
 mod probe;
 mod process;
+mod version;
 mod watchdog;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use tokio::time::{Instant, sleep};
 pub use self::ctl::{CtlError, QueueDepth};
 use self::home::Home;
 use self::process::{Process, Signal};
+pub use self::version::Version;
 use self::watchdog::Watchdog;
 use crate::installation::Installation;
 
@@ -123,6 +126,16 @@ impl Node {
     /// The AMQP address, for a proxy in front of the node.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+    }
+
+    /// The RabbitMQ that runs here. Suites state by it what versions do differently.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not answer.
+    pub async fn version(&self) -> Version {
+        let version = probe::version(self.address()).await.expect("the node answers");
+        Version::read(&version).unwrap_or_else(|| panic!("{version:?} is no version"))
     }
 
     /// The process id of the broker (the Erlang machine itself), or `None` while it is stopped.

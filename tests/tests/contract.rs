@@ -117,6 +117,7 @@ contract! {
             a_publish_to_a_missing_exchange_loses_the_channel_and_nothing_else,
             a_lost_publisher_stays_lost,
             what_amqp_cannot_carry_is_refused_before_it_is_sent,
+            headers_that_do_not_fit_a_frame_are_refused_before_they_are_sent,
             bodies_of_any_bytes_and_size_survive,
             all_properties_and_kinds_of_header_values_survive,
             dropping_a_publisher_ends_only_its_channel;

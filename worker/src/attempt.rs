@@ -1,204 +1,122 @@
-//! One attempt: a handler under its time limit, its panic caught.
+//! One attempt: a pipeline of named steps around the handler.
+//!
+//! ```text
+//! span ▸ panics ▸ words ─▸ (limit ▸ middlewares) ─▸ panics ▸ limit ▸ handler
+//! ```
+//! The steps in brackets are there only where the application has registered a middleware. The inner guards are the handler's own, so
+//! that middlewares see a panic and a timeout as what they are: failures. The outer ones hold for the middlewares as well.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
-use futures_util::FutureExt;
-use tokio::time::timeout;
-
-use crate::context::{Attempt, Context};
-use crate::error;
-use crate::handler::Run;
-use crate::outcome::Outcome;
-use crate::verdict::Ended;
-
-/// Runs the handler to its end, or to its limit. A handler that is dropped at its limit stops at its next `await`.
-pub(crate) async fn run(handler: &Run, attempt: Arc<Attempt>) -> Ended {
-    let limit = attempt.limits.timeout;
-    // The call itself is inside, and so are the drop at the limit and the words of an error: all of them run the application's
-    // code, all may panic.
-    let guarded = AssertUnwindSafe(async {
-        match timeout(limit, handler(Context::new(attempt.clone()))).await {
-            Ok(Ended::Returned(Outcome::Failed(error))) => Ok(Ended::Returned(Outcome::Failed(error::told(error)))),
-            ended => ended,
-        }
-    })
-    .catch_unwind();
-    match guarded.await {
-        Ok(Ok(Ended::Returned(Outcome::Failed(_)))) if attempt.switch.was_seen() => Ended::Interrupted,
-        Ok(Ok(ended)) => ended,
-        Ok(Err(_)) => Ended::TimedOut(limit),
-        Err(payload) => Ended::Panicked(message(payload)),
-    }
-}
-
-/// The words of a panic. A payload of any other type is leaked, because dropping it could panic again.
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let payload = match payload.downcast::<&'static str>() {
-        Ok(text) => return (*text).to_owned(),
-        Err(other) => other,
-    };
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(other) => {
-            std::mem::forget(other);
-            "the panic carried no text".to_owned()
-        }
-    }
-}
-
+pub(crate) mod pipeline;
+mod steps;
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
+mod tests;
 
-    use super::*;
-    use crate::cancellation::Cause;
-    use crate::error::JobError;
-    use crate::extract::State;
-    use crate::fixtures::{self, Greet, Part};
-    use crate::handler::{Handler, IntoHandler};
-    use crate::states::States;
+use std::sync::Arc;
+use std::time::Duration;
 
-    fn erased<M>(handler: impl IntoHandler<M>) -> Arc<Run> {
-        Arc::from(handler.into_handler().run)
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
+
+use crate::blocking::Seat;
+use crate::cancellation::Cause;
+use crate::context::{Attempt, Context};
+use crate::middleware::Next;
+use crate::outcome::{AttemptError, Outcome};
+use crate::verdict::Ended;
+use pipeline::Pipeline;
+pub(crate) use steps::message;
+
+/// Runs one attempt to its end, or to its limit. What is dropped at its limit stops at its next `await`; a thread does not, and the
+/// attempt has not ended before it has returned.
+pub(crate) async fn run(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
+    let span = steps::span(&attempt);
+    travel(pipeline, attempt).instrument(span).await
+}
+
+async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
+    let deadline = after(attempt.limits.timeout);
+    let seat = pipeline.threads.as_ref().map(|threads| Arc::new(Seat::new(threads)));
+    let context = Context::new(attempt.clone(), seat.clone());
+    let outcome = match pipeline.middlewares.is_empty() {
+        true => steps::caught(steps::told(handled(pipeline, context, deadline))).await,
+        false => steps::caught(steps::told(around(pipeline, context, deadline))).await,
+    };
+    if let Some(seat) = seat {
+        leave(&seat, &attempt).await;
     }
+    ended(outcome, &attempt)
+}
 
-    async fn end_of<M>(handler: impl IntoHandler<M>) -> Ended {
-        run(
-            &*erased(handler),
-            fixtures::attempt(Greet { number: 7 }, States::default()),
-        )
-        .await
+/// The handler under its own guards.
+pub(crate) async fn handled(pipeline: &Pipeline, context: Context, deadline: Instant) -> Outcome {
+    let attempt = context.attempt_handle();
+    let outcome = match &pipeline.threads {
+        None => {
+            let limit = attempt.limits.timeout;
+            // The call itself is inside as well: it runs the application's code.
+            let work = async { (pipeline.run)(context).await };
+            steps::caught(steps::limited(limit, sleep_until(deadline), work)).await
+        }
+        // A thread cannot be dropped: what runs it keeps the limit.
+        Some(_) => steps::caught(async { (pipeline.run)(context).await }).await,
+    };
+    match outcome {
+        Outcome::Failed(error) if attempt.switch.was_seen() && AttemptError::find(&*error).is_none() => {
+            AttemptError::Interrupted(error).into()
+        }
+        outcome => outcome,
     }
+}
 
-    #[tokio::test]
-    async fn a_handler_gets_its_job_and_its_extractors() {
-        async fn greet(job: Greet, State(prefix): State<String>, context: Context) -> Result<(), String> {
-            Err(format!(
-                "{prefix} {} {} {}",
-                job.number,
-                context.job_name(),
-                context.attempt()
-            ))
+/// The application's middlewares, with the handler inside. One that hangs must not keep the slot, so there is a limit here too; it is a
+/// little longer than the handler's, for what middlewares do about a timeout.
+async fn around(pipeline: &Arc<Pipeline>, context: Context, deadline: Instant) -> Outcome {
+    let limit = context.timeout();
+    let seat = context.seat().cloned();
+    let over = async {
+        sleep_until(deadline + aftermath(limit)).await;
+        if let Some(seat) = seat.filter(|seat| seat.is_taken()) {
+            seat.left().await;
+            tokio::time::sleep(aftermath(limit)).await;
         }
-        let mut states = States::default();
-        states.put("user".to_owned());
+    };
+    let next = Next::new(pipeline.clone(), deadline);
+    steps::limited(limit, over, async { next.run(context).await }).await
+}
 
-        let ended = run(&*erased(greet), fixtures::attempt(Greet { number: 7 }, states)).await;
+/// How long middlewares may still take once the handler's time is up.
+fn aftermath(limit: Duration) -> Duration {
+    (limit / 20).clamp(Duration::from_millis(100), Duration::from_secs(5))
+}
 
-        let Ended::Returned(Outcome::Failed(error)) = ended else {
-            panic!("the handler failed, not {ended:?}")
-        };
-        assert_eq!(error.to_string(), "user 7 greet 1");
+/// Whoever ran the handler's thread may have stopped waiting for it. The attempt has not: were its slot free and the job settled, the job
+/// could run twice at once.
+async fn leave(seat: &Seat, attempt: &Attempt) {
+    if seat.is_taken() {
+        attempt.switch.fire(Cause::TimedOut);
+        seat.left().await;
     }
+}
 
-    #[tokio::test]
-    async fn every_form_of_handler_runs() {
-        struct Greeter;
-        #[async_trait::async_trait]
-        impl Handler<Greet> for Greeter {
-            type Output = Result<Outcome, JobError>;
-            async fn run(&self, job: Greet, _: Context) -> Self::Output {
-                Ok(Outcome::Cancel(job.number.to_string()))
-            }
-        }
-        async fn bare(_: Greet) {}
-        let with_eight = async |_: Greet,
-                                _: Context,
-                                _: Context,
-                                _: Context,
-                                _: Context,
-                                _: Context,
-                                _: Context,
-                                _: Context,
-                                _: Context| {};
-
-        assert!(matches!(end_of(Greeter).await, Ended::Returned(Outcome::Cancel(text)) if text == "7"));
-        assert!(matches!(end_of(bare).await, Ended::Returned(Outcome::Done)));
-        assert!(matches!(end_of(with_eight).await, Ended::Returned(Outcome::Done)));
+/// What the outcome means. By now every error is one of our own types.
+fn ended(outcome: Outcome, attempt: &Attempt) -> Ended {
+    let error = match outcome {
+        Outcome::Failed(error) => error,
+        outcome => return Ended::Returned(outcome),
+    };
+    match AttemptError::find(&*error) {
+        Some(AttemptError::Panicked(message)) => Ended::Panicked(message.clone()),
+        Some(AttemptError::TimedOut(limit)) => Ended::TimedOut(*limit),
+        Some(AttemptError::Undecodable(why)) => Ended::Undecodable(why.clone()),
+        Some(AttemptError::Interrupted(_)) => Ended::Interrupted,
+        None if attempt.switch.was_seen() => Ended::Interrupted,
+        None => Ended::Returned(Outcome::Failed(error)),
     }
+}
 
-    #[tokio::test]
-    async fn a_missing_value_fails_the_attempt_and_names_the_type() {
-        async fn greet(_: Greet, _: State<u8>) {}
-        let Ended::Returned(Outcome::Failed(error)) = end_of(greet).await else {
-            panic!("it failed")
-        };
-        assert!(error.to_string().contains("`u8`"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_body_of_another_shape_is_undecodable_and_is_not_quoted() {
-        async fn greet(_: Greet) {}
-        let mut attempt = fixtures::attempt(Part { number: 4711 }, States::default());
-        Arc::get_mut(&mut attempt).expect("the only one").message.body = "{\"secret\": 4711}".into();
-
-        let Ended::Undecodable(why) = run(&*erased(greet), attempt).await else {
-            panic!("it is no greeting")
-        };
-
-        assert!(why.contains("`greet`") && !why.contains("4711"), "{why}");
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_caught_wherever_it_happens() {
-        struct Explosive;
-        impl Drop for Explosive {
-            fn drop(&mut self) {
-                panic!("in the drop")
-            }
-        }
-        async fn in_the_handler(job: Greet) {
-            panic!("number {}", job.number)
-        }
-        async fn in_the_drop(_: Greet) {
-            let _explosive = Explosive;
-            std::future::pending().await
-        }
-        #[derive(Debug)]
-        struct Speechless;
-        impl std::fmt::Display for Speechless {
-            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                panic!("in the words")
-            }
-        }
-        impl std::error::Error for Speechless {}
-        async fn in_the_error(_: Greet) -> Result<(), Speechless> {
-            Err(Speechless)
-        }
-        let at_the_call = |_: Greet| -> std::future::Ready<()> { panic!("at the call") };
-
-        assert!(matches!(end_of(in_the_handler).await, Ended::Panicked(text) if text == "number 7"));
-        assert!(matches!(end_of(in_the_error).await, Ended::Panicked(text) if text == "in the words"));
-        assert!(matches!(end_of(at_the_call).await, Ended::Panicked(text) if text == "at the call"));
-        tokio::time::pause();
-        assert!(matches!(end_of(in_the_drop).await, Ended::Panicked(text) if text == "in the drop"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_handler_is_dropped_at_its_limit() {
-        async fn endless(_: Greet) {
-            std::future::pending().await
-        }
-        assert!(matches!(end_of(endless).await, Ended::TimedOut(limit) if limit == Duration::from_secs(30)));
-    }
-
-    #[tokio::test]
-    async fn an_error_after_a_seen_cancellation_is_an_interruption() {
-        async fn polite(_: Greet, context: Context) -> Result<(), String> {
-            Err(format!("{:?}", context.cancelled().await))
-        }
-        async fn blind(_: Greet) -> Result<(), String> {
-            Err("own fault".to_owned())
-        }
-        for (handler, interrupted) in [(erased(polite), true), (erased(blind), false)] {
-            let attempt = fixtures::attempt(Greet { number: 7 }, States::default());
-            attempt.switch.fire(Cause::Shutdown);
-
-            let ended = run(&*handler, attempt).await;
-
-            assert_eq!(matches!(ended, Ended::Interrupted), interrupted, "{ended:?}");
-        }
-    }
+/// A limit that no clock can reach is none; Tokio's own far future is 30 years.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    let far = Duration::from_secs(86_400 * 365 * 30);
+    now.checked_add(limit.min(far)).unwrap_or(now)
 }

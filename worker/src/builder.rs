@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use leveret::{Job, Queue};
 
+use crate::blocking::IntoBlockingHandler;
 use crate::config::QueueSetting;
 use crate::handler::{ByType, Handler, IntoHandler};
+use crate::middleware::Middleware;
 use crate::plan::{BuildError, Draft};
 use crate::source::Source;
 use crate::worker::Worker;
@@ -103,6 +105,66 @@ impl WorkerBuilder {
         self.draft
             .registrations
             .push(IntoHandler::<ByType<J>>::into_handler(handler));
+        self
+    }
+
+    /// Registers a function that is not async, such as one that computes or uses a blocking client. It runs on a thread of its own, never on
+    /// one that async handlers need.
+    ///
+    /// ```
+    /// # use leveret::{Job, Queue};
+    /// # use leveret_worker::{Context, Worker};
+    /// # const PDFS: Queue = Queue::new("pdfs");
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = PDFS, timeout = "2m")]
+    /// # struct RenderPdf { pages: u32 }
+    /// fn render_pdf(job: RenderPdf, context: Context) -> Result<(), String> {
+    ///     for page in 0..job.pages {
+    ///         if context.is_cancelled() {
+    ///             return Err(format!("stopped at page {page}"));
+    ///         }
+    ///         // … render the page
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let worker = Worker::builder("memory://").register_blocking(render_pdf).concurrency(&PDFS, 4).build()?;
+    /// # Ok::<(), leveret_worker::BuildError>(())
+    /// ```
+    ///
+    /// How many run at once: as many as their queue has slots. A queue whose handlers all block has by default one slot for each core of
+    /// the machine, because what computes gains nothing from more; for handlers that wait for others, raise its
+    /// [`concurrency`](Self::concurrency). [`blocking_threads`](Self::blocking_threads) limits all of them together.
+    ///
+    /// **A thread cannot be stopped.** At its time limit, and when the worker shuts down, a blocking handler is told so by its
+    /// [`Context`](crate::Context) ([`is_cancelled`](crate::Context::is_cancelled)); until it returns it keeps its slot, and its job is not
+    /// settled, so that the job never runs twice at once. If it then returns an error, the attempt has timed out; anything else
+    /// counts as if it had come in time. So look at the context in long loops: a handler that outlives the broker's `consumer_timeout` loses its
+    /// delivery (the same job delivered to this worker again joins the run, but another worker would begin anew), and one that outlives the
+    /// shutdown's grace is left behind, its job delivered again elsewhere; Tokio's runtime waits for its thread when the process ends.
+    pub fn register_blocking<M>(mut self, handler: impl IntoBlockingHandler<M>) -> Self {
+        self.draft.registrations.push(handler.into_blocking_handler());
+        self
+    }
+
+    /// Limits the threads of all blocking handlers of this worker together. By default there is one for each slot of their
+    /// queues, so that none has to wait for another. A job that gets no thread within its time limit goes back to its queue, and no
+    /// attempt is spent; its limit counts from when it has a thread. The threads are those of Tokio's runtime, which has 512 at the most
+    /// unless it is built with more.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.draft.settings.blocking_threads = Some(threads);
+        self
+    }
+
+    /// Puts a [`Middleware`] around every attempt of every job. The first that is added is the outermost.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.draft.middlewares.add(middleware);
+        self
+    }
+
+    /// Puts a [`Middleware`] around the attempts of one job type, inside those for every job.
+    pub fn middleware_for<J: Job>(mut self, middleware: impl Middleware) -> Self {
+        self.draft.middlewares.add_for(J::NAME, middleware);
         self
     }
 

@@ -4,16 +4,19 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Why a handler is asked to stop. Neither is a failure of the job.
+/// Why a handler is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The worker shuts down. The handler has the rest of the worker's grace to finish or to give up.
+    /// The worker shuts down, which is no failure of the job. The handler has the rest of the worker's grace to finish or to give up.
     Shutdown,
     /// The broker no longer counts this worker as the one that has the job, because the connection or channel was lost:
     /// it will deliver the job again, here or to another worker. A handler that finishes nevertheless spares this worker
     /// a second run.
     LeaseLost,
+    /// The attempt has outlived its time limit. A blocking handler sees it, which cannot be stopped from outside; an async one is
+    /// dropped instead. An `Err` after it is a timeout and spends the attempt.
+    TimedOut,
 }
 
 /// The switch behind [`Context::cancelled`](crate::Context::cancelled). It lives inside the context's one allocation, which is why
@@ -22,7 +25,7 @@ pub enum Cause {
 pub(crate) struct Switch {
     /// 0, or the cause. Written by the dispatcher, read by the handler.
     cause: AtomicU8,
-    /// Whether the handler has looked and found a cause. Written by the handler, read when it has ended.
+    /// Whether the handler has looked and found a cause that is not its own fault. Written by the handler, read when it has ended.
     seen: AtomicBool,
     waiters: Notify,
 }
@@ -33,6 +36,7 @@ impl Switch {
         let code = match cause {
             Cause::Shutdown => 1,
             Cause::LeaseLost => 2,
+            Cause::TimedOut => 3,
         };
         self.cause.store(code, Ordering::SeqCst);
         self.waiters.notify_waiters();
@@ -43,13 +47,16 @@ impl Switch {
         let cause = match self.cause.load(Ordering::SeqCst) {
             0 => return None,
             1 => Cause::Shutdown,
-            _ => Cause::LeaseLost,
+            2 => Cause::LeaseLost,
+            _ => Cause::TimedOut,
         };
-        self.seen.store(true, Ordering::SeqCst);
+        if cause != Cause::TimedOut {
+            self.seen.store(true, Ordering::SeqCst);
+        }
         Some(cause)
     }
 
-    /// Whether the handler knows that it was asked to stop.
+    /// Whether the handler knows that it was asked to stop, for a reason that is not the job's.
     pub(crate) fn was_seen(&self) -> bool {
         self.seen.load(Ordering::SeqCst)
     }

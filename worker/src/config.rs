@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) job_timeout: Duration,
     /// What the broker is taken to allow between a delivery and its ack.
     pub(crate) consumer_timeout: Duration,
+    /// How many threads the blocking handlers have, if set.
+    pub(crate) blocking_threads: Option<usize>,
+    /// Of the machine.
+    pub(crate) cores: usize,
 }
 
 impl Default for Settings {
@@ -34,6 +38,8 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(25),
             job_timeout: minutes(25),
             consumer_timeout: minutes(30),
+            blocking_threads: None,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 }

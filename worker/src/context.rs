@@ -7,12 +7,20 @@ use std::time::{Duration, SystemTime};
 use leveret::envelope::Incoming;
 use leveret::{HeaderValue, JobId, Message, Producer};
 
+use crate::blocking::Seat;
 use crate::cancellation::{Cause, Switch};
 use crate::states::States;
 
 /// The attempt that a handler runs: which job, which try, and whether to stop. Cheap to clone; take it as an argument after the job.
 #[derive(Clone)]
-pub struct Context(Arc<Attempt>);
+pub struct Context {
+    attempt: Arc<Attempt>,
+    /// For a handler that blocks.
+    seat: Option<Arc<Seat>>,
+    /// For a service that is given nothing but the context.
+    #[cfg(feature = "tower")]
+    pub(crate) next: Option<crate::middleware::Next>,
+}
 
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,56 +79,74 @@ pub(crate) struct Surroundings {
 }
 
 impl Context {
-    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
-        Self(attempt)
+    pub(crate) fn new(attempt: Arc<Attempt>, seat: Option<Arc<Seat>>) -> Self {
+        Self {
+            attempt,
+            seat,
+            #[cfg(feature = "tower")]
+            next: None,
+        }
+    }
+
+    pub(crate) fn attempt_handle(&self) -> Arc<Attempt> {
+        self.attempt.clone()
+    }
+
+    pub(crate) fn seat(&self) -> Option<&Arc<Seat>> {
+        self.seat.as_ref()
+    }
+
+    /// The attempt's time is up, and what runs it cannot be stopped.
+    pub(crate) fn expire(&self) {
+        self.attempt.switch.fire(Cause::TimedOut);
     }
 
     pub(crate) fn body(&self) -> &[u8] {
-        &self.0.message.body
+        &self.attempt.message.body
     }
 
     pub(crate) fn states(&self) -> &States {
-        &self.0.surroundings.states
+        &self.attempt.surroundings.states
     }
 
     pub(crate) fn producer(&self) -> Option<&Producer> {
-        self.0.surroundings.producer.as_ref()
+        self.attempt.surroundings.producer.as_ref()
     }
 
     /// The job's id: the same through all its attempts, so it is what to deduplicate by.
     #[must_use]
     pub fn id(&self) -> &JobId {
-        &self.0.incoming.id
+        &self.attempt.incoming.id
     }
 
     /// The name under which the job travelled: its type's name or one of its aliases.
     #[must_use]
     pub fn job_name(&self) -> &str {
-        self.0.incoming.name.as_deref().unwrap_or_default()
+        self.attempt.incoming.name.as_deref().unwrap_or_default()
     }
 
     /// The queue that the job came from.
     #[must_use]
     pub fn queue(&self) -> &str {
-        &self.0.surroundings.queue
+        &self.attempt.surroundings.queue
     }
 
     /// The name of the worker that runs it.
     #[must_use]
     pub fn worker(&self) -> &str {
-        &self.0.surroundings.worker
+        &self.attempt.surroundings.worker
     }
 
     /// Which run of the job this is; the first is 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.0.incoming.attempt
+        self.attempt.incoming.attempt
     }
 
     /// How many runs the job gets in all: its type's number, or the one set when it was enqueued.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
-        self.0.limits.max_attempts
+        self.attempt.limits.max_attempts
     }
 
     /// Whether a failure of this run makes a dead letter.
@@ -132,39 +158,60 @@ impl Context {
     /// How long this attempt may run.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.0.limits.timeout
+        self.attempt.limits.timeout
     }
 
     /// Whether the broker has delivered this message before: an earlier run may have begun and not ended.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
-        self.0.redelivered
+        self.attempt.redelivered
     }
 
     /// The id that links this job to others, as set by whoever enqueued it.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
-        self.0.message.properties.correlation_id.as_deref()
+        self.attempt.message.properties.correlation_id.as_deref()
     }
 
     /// A header of the message.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
-        self.0.message.properties.headers.get(name)
+        self.attempt.message.properties.headers.get(name)
     }
 
     /// When the job was made, to the second, where its producer said so.
     #[must_use]
     pub fn enqueued_at(&self) -> Option<SystemTime> {
-        let seconds = self.0.message.properties.timestamp?;
+        let seconds = self.attempt.message.properties.timestamp?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// Why this handler should stop, if it should. After a cause was seen here or through [`Context::cancelled`], an
-    /// `Err` of this handler is an interruption and spends no attempt.
+    /// Why this handler should stop, if it should. After a cause other than [`Cause::TimedOut`] was seen here or through
+    /// [`Context::cancelled`], an `Err` of this handler is an interruption and spends no attempt.
     #[must_use]
     pub fn cancellation(&self) -> Option<Cause> {
-        self.0.switch.look()
+        self.attempt.switch.look()
+    }
+
+    /// Whether this handler should stop; for loops in blocking handlers. Like [`Context::cancellation`], without the cause.
+    ///
+    /// ```
+    /// # use leveret_worker::Context;
+    /// # struct Page;
+    /// # fn render(_: &Page) {}
+    /// fn render_all(pages: &[Page], context: &Context) -> Result<(), &'static str> {
+    ///     for page in pages {
+    ///         if context.is_cancelled() {
+    ///             return Err("stopped");
+    ///         }
+    ///         render(page);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation().is_some()
     }
 
     /// Waits until this handler should stop; for long jobs, to race against the work. Nothing stops by itself: a
@@ -183,7 +230,7 @@ impl Context {
     /// }
     /// ```
     pub async fn cancelled(&self) -> Cause {
-        self.0.switch.fired().await
+        self.attempt.switch.fired().await
     }
 }
 

@@ -9,7 +9,7 @@ use leveret::broker::{BrokerError, BrokerErrorKind, QueueDepth, Session};
 use leveret::{Backoff, Rabbit};
 
 use crate::health::QueueState;
-use crate::pulse::Pulse;
+use crate::pulse::Beat;
 use crate::run_error::RunError;
 use crate::running::Controls;
 
@@ -50,9 +50,10 @@ impl Drain {
     pub(crate) async fn emptied(&mut self) -> Result<(), RunError> {
         let (mut empty_looks, mut asked) = (0, 0);
         loop {
-            let before = self.idle().await;
+            self.idle().await;
+            let before = self.beats();
             tokio::time::sleep(PACE.wait(asked + 1, 1.0)).await;
-            if self.pulses() != before || !self.is_idle() {
+            if !self.rests_since(&before) {
                 (empty_looks, asked) = (0, 0);
                 continue;
             }
@@ -60,7 +61,7 @@ impl Drain {
                 Some(depths) => depths.values().all(|depth| depth.ready == 0) && !self.waits_for_ghosts(&depths),
                 None => false,
             };
-            if !empty || self.pulses() != before || !self.is_idle() {
+            if !empty || !self.rests_since(&before) {
                 (empty_looks, asked) = (0, asked + 1);
                 continue;
             }
@@ -71,25 +72,30 @@ impl Drain {
         }
     }
 
-    /// Waits until every queue is consumed and nothing is in hand; the pulses at that moment.
-    async fn idle(&self) -> BTreeMap<String, Pulse> {
-        let (mut board, mut pulses) = (self.controls.board.subscribe(), self.controls.pulses.subscribe());
-        loop {
-            // The controls keep both senders, so neither wait can fail.
+    /// Waits until every queue is consumed, nothing is in hand, and what was enqueued here is stored.
+    async fn idle(&self) {
+        let mut board = self.controls.board.subscribe();
+        while !self.is_idle() {
+            // The controls keep the sender, so this wait cannot fail.
             drop(board.wait_for(all_consumed).await);
-            drop(pulses.wait_for(all_idle).await);
-            if self.is_idle() {
-                return self.pulses();
-            }
+            self.controls.load.gone().await;
+            self.rabbit.enqueues().emptied().await;
         }
     }
 
     fn is_idle(&self) -> bool {
-        all_consumed(&self.controls.board.borrow()) && all_idle(&self.controls.pulses.borrow())
+        let is_free = self.controls.load.is_none() && self.rabbit.enqueues().is_empty();
+        is_free && all_consumed(&self.controls.board.borrow())
     }
 
-    fn pulses(&self) -> BTreeMap<String, Pulse> {
-        self.controls.pulses.borrow().clone()
+    /// Whether it is idle and has not been busy since.
+    fn rests_since(&self, before: &BTreeMap<String, Beat>) -> bool {
+        self.is_idle() && self.beats() == *before
+    }
+
+    fn beats(&self) -> BTreeMap<String, Beat> {
+        let beats = self.controls.pulses.iter();
+        beats.map(|(queue, pulse)| (queue.clone(), pulse.now())).collect()
     }
 
     /// Asks how full each queue is; `None` if that cannot be told now.
@@ -116,7 +122,7 @@ impl Drain {
 
     async fn ask(&self, session: &dyn Session) -> Result<Depths, (String, BrokerError)> {
         let mut depths = Depths::new();
-        for queue in self.pulses().into_keys() {
+        for queue in self.controls.pulses.keys().cloned() {
             match session.inspect(&queue).await {
                 Ok(depth) => depths.insert(queue, depth),
                 Err(error) => return Err((queue, error)),
@@ -131,11 +137,11 @@ impl Drain {
         let heartbeat = Duration::from_secs(self.rabbit.options().heartbeat_seconds().into());
         let noticed = (heartbeat * 2).max(TWO_HEARTBEATS) + NOTICED;
         let now = self.rabbit.clock().now();
-        let may_haunt = |queue: &str, pulse: &Pulse| {
+        let may_haunt = |queue: &str, beat: &Beat| {
             let others = depths.get(queue).is_some_and(|depth| depth.consumers > 1);
-            others && pulse.lost_at.is_some_and(|lost| now.saturating_sub(lost) < noticed)
+            others && beat.lost_at.is_some_and(|lost| now.saturating_sub(lost) < noticed)
         };
-        self.pulses().iter().any(|(queue, pulse)| may_haunt(queue, pulse))
+        self.beats().iter().any(|(queue, beat)| may_haunt(queue, beat))
     }
 
     /// A last look, after the worker has ended: what is left, and what it could not see.
@@ -159,10 +165,6 @@ impl Drain {
 
 fn all_consumed(states: &BTreeMap<String, QueueState>) -> bool {
     states.values().all(|state| *state == QueueState::Consuming)
-}
-
-fn all_idle(pulses: &BTreeMap<String, Pulse>) -> bool {
-    pulses.values().all(|pulse| pulse.idle)
 }
 
 /// What a drain left behind, and what it could not see.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::outcome::BoxError;
+use crate::outcome::{AttemptError, BoxError};
 
 /// An error that says what shall become of the job, against its retry policy.
 ///
@@ -115,6 +115,13 @@ impl Error for Told {}
 
 /// Asks an error for everything it has to say, and drops it. This runs the application's code: it may panic.
 pub(crate) fn told(error: BoxError) -> BoxError {
+    match AttemptError::find(&*error) {
+        Some(AttemptError::Panicked(message)) => return Box::new(AttemptError::Panicked(message.clone())),
+        Some(AttemptError::TimedOut(limit)) => return Box::new(AttemptError::TimedOut(*limit)),
+        Some(AttemptError::Undecodable(why)) => return Box::new(AttemptError::Undecodable(why.clone())),
+        Some(AttemptError::Interrupted(error)) => return Box::new(AttemptError::Interrupted(text(&**error).into())),
+        None => {}
+    }
     Box::new(Told {
         text: text(&*error),
         directive: directive(&*error),
@@ -124,7 +131,7 @@ pub(crate) fn told(error: BoxError) -> BoxError {
 /// A chain of sources longer than this is taken for a loop.
 const LONGEST_CHAIN: usize = 64;
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN)
 }
 

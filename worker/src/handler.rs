@@ -12,9 +12,8 @@ use leveret::{Job, Queue, RetryPolicy};
 
 use crate::context::Context;
 use crate::extract::FromContext;
-use crate::outcome::{IntoOutcome, Outcome};
+use crate::outcome::{AttemptError, IntoOutcome, Outcome};
 use crate::states::Requirements;
-use crate::verdict::Ended;
 
 /// A type that runs jobs, for handlers with a state of their own. For most jobs an async function is shorter.
 ///
@@ -71,8 +70,8 @@ pub trait IntoHandler<Marker>: Sized {
     fn into_handler(self) -> Registration;
 }
 
-/// Runs one attempt from the bytes to the outcome. The box is the one allocation that running a handler costs.
-pub(crate) type Run = dyn Fn(Context) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + Sync;
+/// Runs a handler, from the bytes to the outcome. The box is the one allocation that it costs.
+pub(crate) type Run = dyn Fn(Context) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync;
 
 /// A handler with all that its job type says.
 pub struct Registration {
@@ -97,6 +96,8 @@ pub(crate) struct JobSpec {
     pub(crate) queue: Queue,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Option<Duration>,
+    /// Whether its handler runs on a thread of its own.
+    pub(crate) blocking: bool,
 }
 
 impl JobSpec {
@@ -107,6 +108,7 @@ impl JobSpec {
             queue: J::QUEUE,
             retry: J::RETRY,
             timeout: J::TIMEOUT,
+            blocking: false,
         }
     }
 }
@@ -128,8 +130,8 @@ impl<H: Handler<J>, J: Job> IntoHandler<ByType<J>> for H {
                 let handler = handler.clone();
                 Box::pin(async move {
                     match Incoming::job::<J>(context.body()) {
-                        Ok(job) => Ended::Returned(handler.run(job, context).await.into_outcome()),
-                        Err(error) => Ended::Undecodable(error.to_string()),
+                        Ok(job) => handler.run(job, context).await.into_outcome(),
+                        Err(error) => AttemptError::Undecodable(error.to_string()).into(),
                     }
                 })
             }),
@@ -158,13 +160,13 @@ macro_rules! functions_of {
                     Box::pin(async move {
                         let job = match Incoming::job::<J>(context.body()) {
                             Ok(job) => job,
-                            Err(error) => return Ended::Undecodable(error.to_string()),
+                            Err(error) => return AttemptError::Undecodable(error.to_string()).into(),
                         };
                         $(let $extractor = match $extractor::from_context(&context).await {
                             Ok(value) => value,
-                            Err(error) => return Ended::Returned(Outcome::Failed(error)),
+                            Err(error) => return Outcome::Failed(error),
                         };)*
-                        Ended::Returned(handler(job, $($extractor),*).await.into_outcome())
+                        handler(job, $($extractor),*).await.into_outcome()
                     })
                 });
                 Registration { job: JobSpec::of::<J>(), requirements, run }

@@ -35,11 +35,12 @@
 //! # Layout
 //! In running order. What the application writes: [`WorkerBuilder`] takes handlers ([`IntoHandler`], [`Handler`]) with
 //! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: [`Worker`] starts one `dispatcher` per queue, which
-//! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher's
-//! `settling` (the successors) and the dispatcher act. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. Without a
-//! dispatcher: [`Fetcher`] pulls single jobs.
+//! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher
+//! acts by way of `settling`. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. Without a dispatcher: [`Fetcher`] pulls
+//! single jobs. `testing` (a feature) runs handlers and workers in tests; `guide` shows how.
 
 mod attempt;
+mod blocking;
 mod builder;
 mod cancellation;
 mod config;
@@ -51,9 +52,13 @@ mod extract;
 mod fetch;
 #[cfg(test)]
 mod fixtures;
+#[cfg(feature = "testing")]
+pub mod guide;
 mod handle;
 mod handler;
 mod health;
+mod load;
+mod middleware;
 mod outcome;
 mod plan;
 mod pulse;
@@ -65,12 +70,17 @@ mod settling;
 mod signals;
 mod source;
 mod states;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod verdict;
 mod worker;
 
 pub use async_trait::async_trait;
 pub use leveret;
 
+pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
 pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
@@ -82,6 +92,7 @@ pub use fetch::{FetchError, Fetched, Fetcher, Settled};
 pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
 pub use health::{QueueState, WorkerHealth};
+pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};

@@ -1,7 +1,10 @@
 //! What a handler's end means: [`Outcome`], and what turns into one.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
+
+use crate::error;
 
 /// The error of anything: what a handler's own error becomes.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -42,6 +45,87 @@ pub enum Outcome {
     /// The attempt failed: what `Err` turns into. The job type's retry policy decides what follows, unless the error
     /// is or wraps a [`JobError`](crate::JobError).
     Failed(BoxError),
+}
+
+/// Questions for a [`Middleware`](crate::Middleware): what has failed may not be the handler's own error.
+impl Outcome {
+    /// Whether the attempt ran longer than its time limit.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.broken(), Some(AttemptError::TimedOut(_)))
+    }
+
+    /// Whether the handler panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.broken(), Some(AttemptError::Panicked(_)))
+    }
+
+    /// Whether the body is not the JSON of its job: the handler was not run, and the job becomes a dead letter.
+    #[must_use]
+    pub fn is_undecodable(&self) -> bool {
+        matches!(self.broken(), Some(AttemptError::Undecodable(_)))
+    }
+
+    /// Whether the handler gave up because it was asked to: no failure, and no attempt is spent. A middleware that asks
+    /// [`Context::cancellation`](crate::Context::cancellation) asks in the handler's name.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.broken(), Some(AttemptError::Interrupted(_)))
+    }
+
+    fn broken(&self) -> Option<&AttemptError> {
+        match self {
+            Self::Failed(error) => AttemptError::find(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// A failure that is not an error of the handler's own.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
+    /// With this message.
+    Panicked(String),
+    /// It ran longer than this.
+    TimedOut(Duration),
+    /// The body is not the job that its type says; why.
+    Undecodable(String),
+    /// The handler gave up with this error, because it was asked to.
+    Interrupted(BoxError),
+}
+
+impl AttemptError {
+    /// Looks for it in an error and its sources: a middleware may have wrapped it.
+    pub(crate) fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        error::chain(error).find_map(|error| error.downcast_ref())
+    }
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => write!(f, "the handler panicked: {message}"),
+            Self::TimedOut(limit) => write!(f, "the attempt ran longer than its limit of {limit:?}"),
+            Self::Undecodable(why) => f.write_str(why),
+            Self::Interrupted(_) => f.write_str("the handler was asked to stop"),
+        }
+    }
+}
+
+impl Error for AttemptError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Interrupted(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl From<AttemptError> for Outcome {
+    fn from(error: AttemptError) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }
 
 /// What a handler may return: `()`, an [`Outcome`], or a `Result` of those with any error that turns into a

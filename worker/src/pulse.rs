@@ -1,68 +1,48 @@
-//! How busy the dispatchers are, for who waits until there is nothing left to do.
+//! Signs of life of the dispatchers, for who waits until there is nothing left to do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use leveret::watch;
-
-/// What one queue's dispatcher is busy with. Two that are equal and idle: nothing has come or gone in between.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What one queue's dispatcher has met with. Written by the dispatcher, read by whoever drains the worker. Two equal looks, and nothing in hand
+/// at both: nothing has come or gone in between.
+#[derive(Debug, Default)]
 pub(crate) struct Pulse {
-    /// Whether nothing is in hand: no delivery waits, runs, or waits for its successor.
-    pub(crate) idle: bool,
-    /// Deliveries so far, as of the last time it was idle.
-    pub(crate) delivered: u64,
-    /// When a channel was last lost, on the worker's clock. What was on it comes back when the broker notices.
-    pub(crate) lost_at: Option<Duration>,
+    deliveries: AtomicU64,
+    /// When a channel was last lost, in milliseconds on the worker's clock, plus one; 0: never.
+    lost_at: AtomicU64,
 }
 
 /// The pulses of all queues by name.
-pub(crate) type Pulses = watch::Sender<BTreeMap<String, Pulse>>;
+pub(crate) type Pulses = BTreeMap<String, Arc<Pulse>>;
 
-/// Writes one queue's pulse.
-#[derive(Debug)]
+/// A pulse as it was at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Beat {
-    queue: String,
-    pulses: Arc<Pulses>,
-    now: Pulse,
-    told: Pulse,
+    deliveries: u64,
+    /// When a channel was last lost. What was on it comes back when the broker notices.
+    pub(crate) lost_at: Option<Duration>,
 }
 
-impl Beat {
-    pub(crate) fn new(queue: &str, pulses: Arc<Pulses>) -> Self {
-        pulses.send_modify(|pulses| {
-            pulses.insert(queue.to_owned(), Pulse::default());
-        });
-        Self {
-            queue: queue.to_owned(),
-            pulses,
-            now: Pulse::default(),
-            told: Pulse::default(),
-        }
-    }
-
+impl Pulse {
     /// A delivery came.
-    pub(crate) fn delivered(&mut self) {
-        self.now.delivered += 1;
+    pub(crate) fn delivered(&self) {
+        self.deliveries.fetch_add(1, Ordering::SeqCst);
     }
 
     /// A channel was lost.
-    pub(crate) fn lost(&mut self, now: Duration) {
-        self.now.lost_at = Some(now);
+    pub(crate) fn lost(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
+        self.lost_at.store(millis + 1, Ordering::SeqCst);
     }
 
-    /// Tells what is new. A busy dispatcher tells once that it is, and then nothing until it is idle.
-    pub(crate) fn tell(&mut self, idle: bool) {
-        self.now.idle = idle;
-        let is_news = idle || self.told.idle || self.now.lost_at != self.told.lost_at;
-        if !is_news || self.now == self.told {
-            return;
+    pub(crate) fn now(&self) -> Beat {
+        let lost_at = self.lost_at.load(Ordering::SeqCst).checked_sub(1);
+        Beat {
+            deliveries: self.deliveries.load(Ordering::SeqCst),
+            lost_at: lost_at.map(Duration::from_millis),
         }
-        self.told = self.now;
-        self.pulses.send_modify(|pulses| {
-            pulses.insert(self.queue.clone(), self.told);
-        });
     }
 }
 
@@ -71,28 +51,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_dispatcher_tells_nothing_new_until_it_is_idle() {
-        let pulses = Arc::new(Pulses::new(BTreeMap::new()));
-        let mut beat = Beat::new("mail", pulses.clone());
-        let now = || pulses.borrow()["mail"];
-        beat.tell(true);
-        assert_eq!((now().idle, now().delivered), (true, 0));
+    fn whatever_happens_changes_the_beat() {
+        let pulse = Pulse::default();
+        let at_rest = pulse.now();
+        assert_eq!(at_rest.lost_at, None);
 
-        beat.delivered();
-        beat.tell(false);
-        assert_eq!((now().idle, now().delivered), (false, 1));
-        beat.delivered();
-        beat.tell(false);
-        assert_eq!(now().delivered, 1, "nobody is told");
+        pulse.delivered();
+        let delivered = pulse.now();
+        assert_ne!(at_rest, delivered);
 
-        beat.tell(true);
-        assert_eq!((now().idle, now().delivered), (true, 2));
-        beat.delivered();
-        beat.tell(true);
-        assert_eq!(
-            now().delivered,
-            3,
-            "a delivery that was dealt with at once shows as well"
-        );
+        pulse.lost(Duration::ZERO);
+        assert_ne!(delivered, pulse.now());
+        assert_eq!(pulse.now().lost_at, Some(Duration::ZERO));
     }
 }

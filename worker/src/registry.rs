@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use leveret::RetryPolicy;
 
-use crate::handler::{Registration, Run};
+use crate::attempt::pipeline::Pipeline;
+use crate::handler::JobSpec;
 
 /// The handlers of a worker by job name and alias. Built once, then only read.
 #[derive(Default)]
@@ -20,7 +21,7 @@ pub(crate) struct Entry {
     pub(crate) job: &'static str,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Duration,
-    pub(crate) run: Box<Run>,
+    pub(crate) pipeline: Arc<Pipeline>,
 }
 
 impl fmt::Debug for Entry {
@@ -31,13 +32,12 @@ impl fmt::Debug for Entry {
 
 impl Registry {
     /// Adds a handler; a problem in words for each of its names that is taken.
-    pub(crate) fn add(&mut self, registration: Registration, job_timeout: Duration) -> Vec<String> {
-        let spec = registration.job;
+    pub(crate) fn add(&mut self, spec: &JobSpec, pipeline: Pipeline, job_timeout: Duration) -> Vec<String> {
         let entry = Arc::new(Entry {
             job: spec.name,
             retry: spec.retry,
             timeout: spec.timeout.unwrap_or(job_timeout),
-            run: registration.run,
+            pipeline: Arc::new(pipeline),
         });
         let mut problems = Vec::new();
         for name in std::iter::once(&spec.name).chain(spec.aliases) {

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use crate::context::Surroundings;
 use crate::dispatcher::{Dispatcher, Phase, Setup};
 use crate::health::{Board, QueueState, Reporter};
+use crate::load::Load;
 use crate::plan::Plan;
-use crate::pulse::{Beat, Pulses};
+use crate::pulse::Pulses;
 use crate::report::{ExitReport, QueueReport};
 use crate::run_error::RunError;
 use crate::source::Connection;
@@ -24,8 +25,10 @@ pub(crate) struct Controls {
     pub(crate) phase: watch::Sender<Phase>,
     /// Written by the dispatchers, read by the handles.
     pub(crate) board: Arc<Board>,
+    /// Written by the dispatchers, read by whoever waits until nothing is in hand.
+    pub(crate) load: Arc<Load>,
     /// Written by the dispatchers, read by whoever drains the worker.
-    pub(crate) pulses: Arc<Pulses>,
+    pub(crate) pulses: Pulses,
     /// There while the worker runs, and not longer: a handle that is kept must not keep connections.
     rabbit: Mutex<Option<Rabbit>>,
 }
@@ -33,16 +36,19 @@ pub(crate) struct Controls {
 impl Controls {
     /// For a worker with these queues.
     pub(crate) fn new<'a>(queues: impl IntoIterator<Item = &'a str>) -> Arc<Self> {
-        let controls = Self {
-            phase: watch::Sender::new(Phase::Running),
-            board: Arc::default(),
-            pulses: Arc::default(),
-            rabbit: Mutex::default(),
+        let board = Arc::default();
+        let pulse = |queue: &str| {
+            Reporter::new(queue, Arc::clone(&board));
+            (queue.to_owned(), Arc::default())
         };
-        for queue in queues {
-            Reporter::new(queue, controls.board.clone());
-        }
-        Arc::new(controls)
+        let pulses = queues.into_iter().map(pulse).collect();
+        Arc::new(Self {
+            phase: watch::Sender::new(Phase::Running),
+            board,
+            load: Arc::default(),
+            pulses,
+            rabbit: Mutex::default(),
+        })
     }
 
     /// Goes on to a phase; never back.
@@ -171,7 +177,8 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
             registry: plan.registry.clone(),
             surroundings: Arc::new(surroundings),
             reporter: Reporter::new(&name, controls.board.clone()),
-            beat: Beat::new(&name, controls.pulses.clone()),
+            load: controls.load.clone(),
+            pulse: controls.pulses.get(&name).cloned().unwrap_or_default(),
             phase: controls.phase.subscribe(),
             shutdown_grace: plan.settings.shutdown_grace,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leveret::Backoff;
 
 use crate::error;
-use crate::outcome::Outcome;
+use crate::outcome::{AttemptError, Outcome};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
         Ended::Returned(Outcome::Cancel(reason)) => Verdict::Cancel { reason },
         Ended::Returned(Outcome::Failed(error)) => failed(&*error, tries, chance),
         Ended::Panicked(message) => {
-            let error = format!("the handler panicked: {message}");
+            let error = AttemptError::Panicked(message).to_string();
             retry_or_bury(
                 Fault {
                     reason: "panicked",
@@ -81,7 +81,7 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
             )
         }
         Ended::TimedOut(limit) => {
-            let error = format!("the attempt ran longer than its limit of {limit:?}");
+            let error = AttemptError::TimedOut(limit).to_string();
             retry_or_bury(
                 Fault {
                     reason: "timed_out",

@@ -40,9 +40,9 @@ use crate::source::{Connection, Source};
 #[derive(Debug)]
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
-    plan: Plan,
-    connection: Connection,
-    stopped: StoppedAtLast,
+    pub(crate) plan: Plan,
+    pub(crate) connection: Connection,
+    pub(crate) stopped: StoppedAtLast,
 }
 
 impl Worker {

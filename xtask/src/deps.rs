@@ -34,6 +34,9 @@ const FOREIGN_TYPES: [&str; 10] = [
     "async_trait",
 ];
 
+/// tower's own types stand in the adapter to tower, a module behind a feature, and nowhere else.
+const TOWER_TYPES: [&str; 2] = ["tower_layer", "tower_service"];
+
 /// A type of these is worth a look and no more.
 const REPORTED_TYPES: [&str; 1] = ["tokio"];
 
@@ -87,8 +90,13 @@ fn signatures(package: &str) -> Result<Vec<String>> {
     reported.iter().for_each(|foreign| println!("  {foreign}"));
     let wrong = rest
         .into_iter()
-        .filter(|foreign| !FOREIGN_TYPES.contains(&foreign.crate_name.as_str()));
+        .filter(|foreign| !FOREIGN_TYPES.contains(&foreign.crate_name.as_str()))
+        .filter(|foreign| !is_adapter(foreign));
     Ok(wrong.map(|foreign| foreign.to_string()).collect())
+}
+
+fn is_adapter(foreign: &public_api::ForeignType) -> bool {
+    TOWER_TYPES.contains(&foreign.crate_name.as_str()) && foreign.named_by.contains("::tower::")
 }
 
 fn lapin_named() -> Result<Vec<String>> {

@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //!
-//! - [`broker`]: gets RabbitMQ onto the machine, never starts it.
-//! - [`suites`]: runs every suite, with a broker.
+//! - [`broker`]: gets RabbitMQ onto the machine, in several versions, never starts it.
+//! - [`suites`]: runs every suite, with a broker, and some with two.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`shell`]: runs a program and says so.
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
@@ -23,7 +23,10 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask broker              get RabbitMQ (installed, never started)
-cargo xtask test [-- filter]    get the broker, then run every suite
+cargo xtask broker VERSION      get another one into a root directory of its own: 3.10, 4.0, latest (as root)
+cargo xtask test [-- filter]    get the broker, then run every suite; some run on 4.0 too
+         --only-installed       ... on the installed broker alone
+         --on VERSION           ... only the suites that need a broker, on that version
 cargo xtask deps                check the dependency tree and the public signatures";
 
 fn main() -> ExitCode {
@@ -46,7 +49,7 @@ fn run() -> Result<()> {
         None => ("help", &[][..]),
     };
     match command {
-        "broker" => broker::get(),
+        "broker" => broker::get(rest),
         "test" => suites::run(rest),
         "deps" => deps::check(),
         "help" | "-h" | "--help" => {

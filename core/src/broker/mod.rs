@@ -204,12 +204,17 @@ pub struct Delivery {
 
 /// The right to settle one delivery. It cannot be copied, and it is worth something only at the consumer that gave it.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "memory", feature = "rabbitmq")),
+    expect(dead_code, reason = "without a broker nobody gives one")
+)]
 #[must_use = "a delivery that is never settled stays with this consumer until its channel closes"]
 pub struct Lease {
     consumer: u64,
     tag: u64,
 }
 
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
 impl Lease {
     pub(crate) fn new(consumer: u64, tag: u64) -> Self {
         Self { consumer, tag }

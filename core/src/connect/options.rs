@@ -52,7 +52,7 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             name: "leveret".to_owned(),

@@ -42,6 +42,8 @@ pub enum Why {
     ClosesChannel(BrokerError),
     /// It cannot be made into a message, or is too large for one.
     Unsendable(String),
+    /// A middleware of the producer refused it, for this reason.
+    Middleware(String),
 }
 
 impl fmt::Display for Why {
@@ -56,6 +58,7 @@ impl fmt::Display for Why {
             Self::Undeclared(error) => write!(f, "its queue could not be declared: {error}"),
             Self::ClosesChannel(error) => write!(f, "the broker closes the channel over it each time: {error}"),
             Self::Unsendable(reason) => write!(f, "it cannot be sent: {reason}"),
+            Self::Middleware(reason) => write!(f, "a middleware of the producer refused it: {reason}"),
         }
     }
 }

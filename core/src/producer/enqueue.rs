@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Shared;
 use super::error::EnqueueError;
 use super::pending::Pending;
+use super::{Shared, middleware};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::JobId;
 use crate::message::HeaderValue;
@@ -41,7 +41,7 @@ impl Enqueue {
         self
     }
 
-    /// Sends the job to another queue than its type's.
+    /// Sends the job to this queue, whatever its type or a route says.
     pub fn queue(self, queue: &Queue) -> Self {
         self.map(|envelope| Ok(envelope.with_queue(queue.clone())))
     }
@@ -102,11 +102,11 @@ impl Enqueue {
     }
 
     async fn run(self) -> Result<Pending, EnqueueError> {
-        let envelope = self
-            .envelope
-            .map_err(|error| EnqueueError::invalid(None, error.to_string()))?;
-        let (publish, receipt) = self.shared.prepare(&envelope, self.confirm_timeout)?;
-        Ok(Pending::new(self.shared.lane.publish(publish).await, receipt))
+        let envelope = self.envelope?;
+        match self.shared.ways.middlewares.is_empty() {
+            true => self.shared.hand_over(&envelope, self.confirm_timeout).await,
+            false => middleware::enqueue(self.shared, envelope, self.confirm_timeout).await,
+        }
     }
 }
 

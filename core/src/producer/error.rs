@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Receipt;
+use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::JobId;
 use crate::ledger::{Fate, Why};
 
@@ -38,13 +39,50 @@ pub struct EnqueueError {
 enum Kind {
     /// It could not be made into a message.
     Invalid(String),
+    /// A middleware of the producer refused it.
+    Forbidden(String),
+    /// A middleware of the producer kept it.
+    NotHandedOn(NotHandedOn),
+    /// The connections were closed for good.
+    Closed,
     /// The ledger had no room, and the caller did not want to wait.
     LedgerFull,
     /// The ledger tells how it ended.
     Ended(Fate),
 }
 
+/// When a middleware should have handed a job on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NotHandedOn {
+    /// Within the confirm timeout.
+    InTime,
+    /// Without waiting for anything.
+    AtOnce,
+}
+
 impl EnqueueError {
+    /// The refusal of an [`EnqueueMiddleware`](crate::EnqueueMiddleware), told to whoever enqueues: [`Fate::Refused`] with
+    /// [`Why::Middleware`].
+    #[must_use]
+    pub fn refuse(envelope: &Envelope, reason: impl Into<String>) -> Self {
+        Self {
+            receipt: Some(Receipt::of(envelope)),
+            kind: Kind::Forbidden(reason.into()),
+        }
+    }
+
+    pub(super) fn not_handed_on(receipt: Receipt, when: NotHandedOn) -> Self {
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::NotHandedOn(when),
+        }
+    }
+
+    /// Whether it is the ledger that says how the job ended.
+    pub(super) fn is_of_the_ledger(&self) -> bool {
+        matches!(self.kind, Kind::Ended(_))
+    }
+
     pub(super) fn new(receipt: Receipt, fate: Fate) -> Self {
         Self {
             receipt: Some(receipt),
@@ -66,12 +104,20 @@ impl EnqueueError {
         }
     }
 
+    pub(super) fn closed(receipt: Receipt) -> Self {
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::Closed,
+        }
+    }
+
     /// What became of the job.
     #[must_use]
     pub fn fate(&self) -> Fate {
         match &self.kind {
             Kind::Invalid(reason) => Fate::Refused(Why::Unsendable(reason.clone())),
-            Kind::LedgerFull => Fate::NotSent,
+            Kind::Forbidden(reason) => Fate::Refused(Why::Middleware(reason.clone())),
+            Kind::LedgerFull | Kind::Closed | Kind::NotHandedOn(_) => Fate::NotSent,
             Kind::Ended(fate) => fate.clone(),
         }
     }
@@ -86,6 +132,18 @@ impl EnqueueError {
     #[must_use]
     pub fn is_ledger_full(&self) -> bool {
         matches!(self.kind, Kind::LedgerFull)
+    }
+
+    /// Whether a middleware of the producer refused the job.
+    #[must_use]
+    pub fn is_refused_by_middleware(&self) -> bool {
+        matches!(self.kind, Kind::Forbidden(_))
+    }
+
+    /// Whether a middleware of the producer would have had to wait, which `try_enqueue` cannot do; `enqueue` can.
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        matches!(self.kind, Kind::NotHandedOn(NotHandedOn::AtOnce))
     }
 
     /// Whether the broker returned the job because no queue was there for it.
@@ -103,6 +161,15 @@ impl fmt::Display for EnqueueError {
         }
         match &self.kind {
             Kind::Invalid(reason) => write!(f, "cannot be sent: {reason}"),
+            Kind::Forbidden(reason) => write!(f, "was refused by a middleware of the producer: {reason}"),
+            Kind::NotHandedOn(NotHandedOn::InTime) => f.write_str(
+                "was not sent: a middleware of the producer did not hand it on within its confirm timeout; it is not in the broker, so it is \
+                 safe to try again",
+            ),
+            Kind::NotHandedOn(NotHandedOn::AtOnce) => {
+                f.write_str("was not sent: a middleware of the producer has to wait, which `try_enqueue` cannot; use `enqueue`")
+            }
+            Kind::Closed => f.write_str("was not sent: the producer was closed; enqueue it with another"),
             Kind::LedgerFull => f.write_str(
                 "was not sent: the ledger of unconfirmed jobs is full; wait for room with `enqueue`, or raise the limit",
             ),
@@ -119,6 +186,13 @@ impl fmt::Display for EnqueueError {
 }
 
 impl std::error::Error for EnqueueError {}
+
+/// An envelope that could not be made; for the `?` of middlewares.
+impl From<EnvelopeError> for EnqueueError {
+    fn from(error: EnvelopeError) -> Self {
+        Self::invalid(None, error.to_string())
+    }
+}
 
 /// A job was not taken by [`Producer::try_enqueue`](crate::Producer::try_enqueue); it is given back.
 #[derive(Debug)]

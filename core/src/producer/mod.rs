@@ -2,23 +2,27 @@
 
 mod enqueue;
 mod error;
+mod middleware;
 mod pending;
 mod targets;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use enqueue::{Enqueue, EnqueueFuture, Submit, SubmitFuture};
 pub use error::{EnqueueError, TryEnqueueError};
+pub use middleware::{EnqueueMiddleware, EnqueueNext};
 pub use pending::Pending;
 use targets::Targets;
+pub(crate) use ways::Ways;
 
 use crate::connect::ConnectOptions;
 use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::lane::{Lane, Publish};
-use crate::ledger::Fate;
+use crate::queue::Queue;
 use crate::rabbit::{ConnectError, Rabbit};
 
 /// Enqueues jobs. Cheap to clone, and shared by any number of tasks: all clones use one connection and one ledger.
@@ -45,17 +49,18 @@ use crate::rabbit::{ConnectError, Rabbit};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Producer {
-    rabbit: Rabbit,
     shared: Arc<Shared>,
 }
 
-/// What every enqueue needs.
-#[derive(Debug)]
+/// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
+#[derive(Debug, Clone)]
 struct Shared {
+    rabbit: Rabbit,
     lane: Lane,
-    targets: Targets,
+    targets: Arc<Targets>,
     limits: Limits,
     confirm_timeout: Duration,
+    ways: Arc<Ways>,
 }
 
 impl Producer {
@@ -76,12 +81,54 @@ impl Producer {
         let options = rabbit.options();
         let shared = Shared {
             lane,
-            targets: Targets::new(options.clone()),
+            targets: Arc::new(Targets::new(options.clone())),
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
+            ways: rabbit.ways(),
+            rabbit,
         };
         Self {
-            rabbit,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The same producer with a middleware around each enqueue, inside those it has. This handle and its clones have it; others on
+    /// the same connection do not.
+    #[must_use]
+    pub fn with_middleware(self, middleware: impl EnqueueMiddleware) -> Self {
+        let ways = self.shared.ways.with_middleware(middleware);
+        self.with_ways(ways)
+    }
+
+    /// The same producer, sending jobs of type `J` to `queue` instead of their type's queue: a tenant's queue, a staging prefix.
+    /// [`Enqueue::queue`] wins over it for one job, and an envelope goes where it says. This handle and its clones have the
+    /// route; others on the same connection do not.
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer, Queue};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect("memory://route-docs").await?;
+    /// let staging = producer.route::<SendWelcome>(Queue::named("staging-mail")?);
+    /// staging.enqueue(SendWelcome { user_id: 7 }).await?; // in `staging-mail`
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn route<J: Job>(self, queue: Queue) -> Self {
+        let ways = self.shared.ways.with_route(J::NAME, queue);
+        self.with_ways(ways)
+    }
+
+    fn with_ways(self, ways: Ways) -> Self {
+        let shared = Shared {
+            ways: Arc::new(ways),
+            ..(*self.shared).clone()
+        };
+        Self {
             shared: Arc::new(shared),
         }
     }
@@ -103,7 +150,8 @@ impl Producer {
     /// Nothing happens before it is polled. Dropping the future before the ledger has taken the job sends nothing; after that
     /// a drop changes nothing, the job is sent and confirmed all the same.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
-        Enqueue::new(Arc::clone(&self.shared), Envelope::new(job))
+        let envelope = Envelope::new(job).map(|envelope| self.shared.routed::<J>(envelope));
+        Enqueue::new(Arc::clone(&self.shared), envelope)
     }
 
     /// Enqueues a job that was put into an envelope before, such as one from an outbox table.
@@ -170,7 +218,8 @@ impl Producer {
     /// Enqueues a job if the ledger has room for it now.
     ///
     /// # Errors
-    /// [`TryEnqueueError`] with the job in it, when the ledger is full, or when the job cannot be sent at all.
+    /// [`TryEnqueueError`] with the job in it, when the ledger is full, when a middleware would have to wait, or when the job cannot
+    /// be sent at all. Look at the error's fate: a middleware may have waited after the ledger had taken the job.
     ///
     /// ```
     /// # use leveret::{Job, Producer};
@@ -188,32 +237,27 @@ impl Producer {
     /// # }
     /// ```
     pub fn try_enqueue<J: Job>(&self, job: J) -> Result<Pending, TryEnqueueError<J>> {
-        let refused = |job, error| Err(TryEnqueueError { job, error });
-        let envelope = match Envelope::of(&job) {
-            Ok(envelope) => envelope,
-            Err(error) => return refused(job, EnqueueError::invalid(None, error.to_string())),
+        let shared = &self.shared;
+        let pending = match Envelope::of(&job).map(|envelope| shared.routed::<J>(envelope)) {
+            Err(error) => Err(error.into()),
+            Ok(envelope) if shared.ways.middlewares.is_empty() => {
+                shared.try_hand_over(&envelope, shared.confirm_timeout)
+            }
+            Ok(envelope) => middleware::try_enqueue(Arc::clone(shared), envelope),
         };
-        let (publish, receipt) = match self.shared.prepare(&envelope, self.shared.confirm_timeout) {
-            Ok(prepared) => prepared,
-            Err(error) => return refused(job, error),
-        };
-        match self.shared.lane.try_publish(publish) {
-            Ok(publishing) => Ok(Pending::new(publishing, receipt)),
-            Err(_) if self.shared.lane.is_stopped() => refused(job, EnqueueError::new(receipt, Fate::NotSent)),
-            Err(_) => refused(job, EnqueueError::ledger_full(receipt)),
-        }
+        pending.map_err(|error| TryEnqueueError { job, error })
     }
 
     /// The connection that this producer uses.
     #[must_use]
     pub fn rabbit(&self) -> &Rabbit {
-        &self.rabbit
+        &self.shared.rabbit
     }
 
     /// Waits until what was accepted is confirmed, for the close deadline at the most, then closes the connection for
     /// everyone who shares it.
     pub async fn close(&self) {
-        self.rabbit.close().await;
+        self.shared.rabbit.close().await;
     }
 }
 
@@ -236,13 +280,46 @@ struct Receipt {
     queue: String,
 }
 
-impl Shared {
-    fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
-        let receipt = Receipt {
+impl Receipt {
+    fn of(envelope: &Envelope) -> Self {
+        Self {
             id: envelope.id().clone(),
             job: envelope.job_name().to_owned(),
             queue: envelope.queue().name().to_owned(),
-        };
+        }
+    }
+}
+
+impl Shared {
+    fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
+        match self.ways.route(J::NAME) {
+            Some(queue) => envelope.with_queue(queue.clone()),
+            None => envelope,
+        }
+    }
+
+    /// Hands a job to the ledger, once there is room for it.
+    async fn hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
+        let (publish, receipt) = self.prepare(envelope, timeout)?;
+        if self.lane.is_stopped() {
+            return Err(EnqueueError::closed(receipt));
+        }
+        let publishing = self.lane.publish(publish).await;
+        Ok(Pending::new(publishing, receipt, Arc::clone(self)))
+    }
+
+    /// Hands a job to the ledger, if there is room for it.
+    fn try_hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
+        let (publish, receipt) = self.prepare(envelope, timeout)?;
+        match self.lane.try_publish(publish) {
+            Ok(publishing) => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
+            Err(_) if self.lane.is_stopped() => Err(EnqueueError::closed(receipt)),
+            Err(_) => Err(EnqueueError::ledger_full(receipt)),
+        }
+    }
+
+    fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
+        let receipt = Receipt::of(envelope);
         match envelope.to_message(&self.limits) {
             Ok(message) => {
                 let publish = Publish {

@@ -15,7 +15,11 @@ use crate::ports::PortClaim;
 const TAIL_LINES: usize = 40;
 
 /// Where a chroot's node finds its programs: the variables of this process mean nothing in there.
-const CHROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const CHROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/erlang/bin";
+
+/// Enters the root directory `$0`. Without /proc a node cannot watch its memory. It is mounted in a namespace of the node's own,
+/// so that it goes with it; and nothing here forks, so that the pid stays.
+const ENTER: &str = r#"mount -t proc proc "$0/proc" && exec chroot "$0" "$@""#;
 
 /// Everything on disk that belongs to one node, and the numbers it owns.
 #[derive(Debug)]
@@ -143,8 +147,9 @@ impl Home {
                 command
             }
             Installation::Chroot { root, .. } => {
-                let mut command = Command::new("chroot");
+                let mut command = Command::new("unshare");
                 command
+                    .args(["--mount", "sh", "-c", ENTER])
                     .arg(root)
                     .args(["/usr/bin/env", "-i"])
                     .arg(format!("PATH={CHROOT_PATH}"));

@@ -24,7 +24,7 @@ impl Dispatcher {
             lease,
         } = delivery;
         let lease = self.channels.lease(lease);
-        self.setup.beat.delivered();
+        self.setup.pulse.delivered();
         let (incoming, fault) = read(&message);
         let lease = match self.recognize(&incoming, redelivered, lease) {
             Some(lease) => lease,

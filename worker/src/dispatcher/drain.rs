@@ -65,8 +65,7 @@ impl Dispatcher {
 
     fn lost(&mut self) {
         self.hand.lose(&self.channels);
-        self.setup.beat.lost(self.wires.clock.now());
-        self.setup.beat.tell(self.hand.is_empty());
+        self.setup.pulse.lost(self.wires.clock.now());
     }
 
     pub(super) fn close_retired_if_unused(&mut self) {

@@ -48,7 +48,6 @@ impl Dispatcher {
         let consumer: Box<dyn Consumer> = self.serve(opening).await?;
         self.memory.channel_ended();
         self.channels.open(consumer);
-        self.setup.beat.tell(self.hand.is_empty());
         self.setup.reporter.set(QueueState::Consuming);
         Ok(())
     }

@@ -48,7 +48,6 @@ impl Dispatcher {
         self.set_alarm();
         self.channels.flush();
         self.close_retired_if_unused();
-        self.setup.beat.tell(self.hand.is_empty());
         Poll::Ready(stop)
     }
 
@@ -78,7 +77,7 @@ impl Dispatcher {
             held.stage = Stage::Running(entry.clone());
             self.tasks
                 .attempts
-                .spawn(async move { (number, attempt::run(&*entry.run, attempt).await) });
+                .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
         }
     }
 

@@ -44,7 +44,7 @@ impl<J: Job> Fetched<J> {
     /// it. [`Context::cancelled`] resolves when the connection is lost, and with it this job.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::new(Arc::clone(&self.pulled.attempt))
+        Context::new(Arc::clone(&self.pulled.attempt), None)
     }
 
     /// Says how the work ended, and waits until the broker has taken in what follows from it. A handler's result is understood as a

@@ -87,6 +87,28 @@ async fn a_redelivery_joins_its_run_and_settles_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_held_too_long_is_joined_by_its_redelivery_although_the_channel_lives() {
+    // Given a running job that the broker thinks is overdue, so that it cancels the consumer and takes no ack for the job
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(hold)).await;
+    stand.enqueue([7]).await;
+    assert_eq!(watch.started().await, (7, 1));
+    stand.broker.expire_deliveries_of("mail");
+
+    // When it has been delivered again before it ends
+    stand.wait_for("mail", |depth| depth.unacked == 1).await;
+    settled_down().await;
+    watch.let_go(1);
+
+    // Then it has run once, and is acked where it was delivered last
+    stand.wait_for_empty("mail").await;
+    assert!(watch.nothing_started());
+    let report = running.stop_mail().await;
+    assert_eq!((report.completed, report.left_unacked), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_straggler_that_ends_before_its_redelivery_is_remembered() {
     // Given a running job whose connection is lost, and no other for a while
     let stand = Stand::new();

@@ -3,12 +3,14 @@
 // A broken expectation ends the test at the place where it shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod blocking;
 mod dead_letters;
 mod draining;
 mod fetching;
 mod handles;
 mod kit;
 mod leases;
+mod middleware;
 mod outcomes;
 mod pausing;
 mod queues;

@@ -62,7 +62,8 @@ pub(crate) fn workspace() -> Result<PathBuf> {
     path("workspace_root")
 }
 
-fn target_directory() -> Result<PathBuf> {
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> Result<PathBuf> {
     path("target_directory")
 }
 

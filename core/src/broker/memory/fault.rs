@@ -84,6 +84,8 @@ pub enum Fault {
     DelayAnswer(Duration),
     /// The publish is refused.
     Nack,
+    /// The login is refused ([`FaultPoint::Connect`]), as over a wrong password.
+    RefuseLogin,
     /// The broker cancels the consumer ([`FaultPoint::Deliver`]).
     CancelConsumer,
     /// The confirms of a batch resolve in an order made from this seed ([`FaultPoint::Batch`]). Each takes the oldest

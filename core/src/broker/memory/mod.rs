@@ -91,6 +91,23 @@ impl MemoryBroker {
         brokers.entry(name.to_owned()).or_default().clone()
     }
 
+    /// Gives a broker a name that nobody has, so that URLs lead to it until [`MemoryBroker::forget`].
+    #[cfg(feature = "testing")]
+    pub(crate) fn register(&self, name: &str) -> bool {
+        let mut brokers = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let vacant = !brokers.contains_key(name);
+        if vacant {
+            brokers.insert(name.to_owned(), self.clone());
+        }
+        vacant
+    }
+
+    /// Takes a name back. Who is connected stays so.
+    #[cfg(feature = "testing")]
+    pub(crate) fn forget(name: &str) {
+        NAMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     fn build(clock: Clock, faults: Option<Box<dyn FaultPlan>>) -> Self {
         Self {
             hub: Arc::new(Hub::new(World::new(faults), clock)),
@@ -127,8 +144,10 @@ impl Broker for MemoryBroker {
             if let Fault::LoseConnection(Moment::Before) = fault {
                 return Err(refusal::refused());
             }
-            if let Fault::FailRpc(_) = fault {
-                return Err(refusal::no_answer("connect"));
+            match fault {
+                Fault::FailRpc(_) => return Err(refusal::no_answer("connect")),
+                Fault::RefuseLogin => return Err(refusal::login()),
+                _ => {}
             }
             let (connection, health) = world.connect(name)?;
             if let Fault::LoseConnection(Moment::After) = fault {

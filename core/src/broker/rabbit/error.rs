@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_ends_the_connection_accuses_no_publish() {
+        // Of 320 and 402 the operator is the cause, of the others any channel on the connection may be.
+        for code in [320, 402, 501, 502, 503, 504, 505, 506, 530, 540, 541] {
+            let error = open(&reply(code, "the connection ends"));
+            assert_eq!(error.kind(), BrokerErrorKind::Transport, "{code}");
+            assert!(!error.is_our_doing(), "{code}");
+        }
+    }
+
+    #[test]
     fn at_the_handshake_a_refusal_is_about_who_we_are() {
         for code in [403, 530] {
             assert_eq!(

@@ -7,6 +7,7 @@ use super::death::Reason;
 use super::queue::{Entry, QueueState};
 use super::{ConsumerId, Effect, Name, State, refusal};
 use crate::broker::{BrokerError, Delivery, Lease, Settlement};
+use crate::message::Message;
 
 /// One settlement on its way to the broker: the tag of the delivery and what becomes of it.
 pub(crate) type Settled = (u64, Settlement);
@@ -182,10 +183,35 @@ impl State {
         }
     }
 
+    /// Cancels all consumers of a queue, and takes back what they hold.
+    pub(crate) fn expire_deliveries_of(&mut self, queue: &str) {
+        self.cancel_consumers(queue);
+        for consumer in self.consumers_of(queue) {
+            let Some(subscription) = self.consumers.get_mut(&consumer) else {
+                continue;
+            };
+            let (queue, held) = (Arc::clone(&subscription.queue), std::mem::take(&mut subscription.held));
+            if let Some(state) = self.queues.get_mut(&queue) {
+                state.unacked -= held.len();
+            }
+            for entry in held.into_values() {
+                self.give_back(&queue, entry, false);
+            }
+        }
+        self.serve(queue);
+    }
+
     /// The consumers that hold deliveries of a queue or wait for some.
     pub(crate) fn consumers_of(&self, queue: &str) -> Vec<ConsumerId> {
         let of_queue = |(_, subscription): &(&ConsumerId, &Subscription)| &*subscription.queue == queue;
         self.consumers.iter().filter(of_queue).map(|(id, _)| *id).collect()
+    }
+
+    /// The messages of a queue that its consumers hold.
+    pub(crate) fn unsettled(&self, queue: &str) -> Vec<Message> {
+        let consumers = self.consumers.values().filter(|it| &*it.queue == queue);
+        let held = consumers.flat_map(|it| it.held.values());
+        held.map(|entry| entry.posted.message.clone()).collect()
     }
 
     /// How many consumers RabbitMQ says that a queue has: a quorum queue counts a cancelled one, and a puller, as long as it
