@@ -89,7 +89,7 @@ impl fmt::Display for FetchError {
             } => {
                 write!(
                     f,
-                    "nothing could be fetched from the queue `{queue}` for 30 seconds: {error}"
+                    "nothing could be fetched from the queue `{queue}`, tried for 30 seconds at the most: {error}"
                 )
             }
             Kind::Down { queue, error: None } => {

@@ -1,9 +1,10 @@
 //! Pulling single jobs, for programs that choose their own moment.
 //!
 //! # Layout
-//! [`Fetcher`] is the handle, `keeper` the task that owns the channel and every job that was fetched on it, [`Fetched`] one of those jobs,
-//! `keeping` how it is settled.
+//! [`Fetcher`] is the handle, `keeper` the task that owns the channel and every job that was fetched on it, `connecting` how it gets
+//! that channel, [`Fetched`] one of those jobs, `keeping` how it is settled.
 
+mod connecting;
 mod error;
 mod fetched;
 mod keeper;

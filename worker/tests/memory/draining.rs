@@ -205,6 +205,52 @@ async fn a_drain_says_that_others_may_hold_jobs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_loss_a_drain_waits_until_the_broker_must_have_noticed() {
+    // Given another worker on the queue: its consumer cannot be told from the one that this worker has just lost
+    for (others, least) in [(false, 0), (true, 25)] {
+        let stand = Stand::new();
+        let broker = Arc::new(stand.broker.clone());
+        let named = ConnectOptions::default().connection_name("other");
+        let other_rabbit = Rabbit::with_broker(broker, named).expect("in a runtime");
+        let other = leveret_worker::Worker::builder(&other_rabbit).register(mixed);
+        let _other = if others {
+            Some(Running::start(other).await)
+        } else {
+            None
+        };
+        let (probe, mut watch) = probe();
+        let worker = stand
+            .worker()
+            .state(probe)
+            .register(hold)
+            .build()
+            .expect("well put together");
+        let handle = worker.handle();
+        let draining = tokio::spawn(worker.drain());
+        assert!(handle.ready().await);
+        // Every other job goes to this worker.
+        stand.enqueue(0..4).await;
+        watch.started().await;
+
+        // When its connection is lost
+        let lost = tokio::time::Instant::now();
+        let state = handle.state();
+        stand.broker.drop_connections_named("leveret (consume)");
+        handle.changed(&state).await;
+        watch.let_go(9);
+
+        // Then it ends once the broker would have given back what was on it
+        let report = draining.await.expect("no panic").expect("it could run");
+        assert!(report.is_drained());
+        let waited = lost.elapsed().as_secs();
+        assert!(
+            (least..least + 10).contains(&waited),
+            "{waited} s with others: {others}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_a_drain() {
     let stand = Stand::new();
     let (probe, mut watch) = probe();

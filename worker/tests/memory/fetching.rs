@@ -284,7 +284,7 @@ async fn a_fetch_without_a_broker_ends_with_an_error_and_can_be_tried_again() {
     let error = fetcher.fetch::<Note>().await.expect_err("no broker");
 
     assert!(error.is_connect(), "{error}");
-    assert!(error.to_string().contains("`mail` for 30 seconds"), "{error}");
+    assert!(error.to_string().contains("`mail`, tried for 30 seconds"), "{error}");
     assert!(begun.elapsed() <= std::time::Duration::from_secs(31));
     stand.broker.refuse_connections(false);
     assert_eq!(told(&fetch_one(&mut fetcher).await), (1, 1, false));
