@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! The README says what is promised and what can be configured, `ARCHITECTURE.md` how it works.
+//! [`guide`] tells how to produce and how to operate. The README says what is promised and what can be configured, `ARCHITECTURE.md` how it works.
 //!
 //! # Layout
 //! In reading order, which is a job's way out:
@@ -54,6 +54,8 @@ mod clock;
 #[cfg(feature = "_runtime")]
 pub mod connect;
 pub mod envelope;
+#[cfg(feature = "memory")]
+pub mod guide;
 mod id;
 mod job;
 #[cfg(feature = "_runtime")]

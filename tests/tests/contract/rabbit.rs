@@ -125,7 +125,8 @@ impl Fixture for RabbitFixture {
 
     async fn close_channels_of(&self, _queue: &str) {
         // As if the client had acked what it never got: an error of the channel's own, in every version.
-        let close = "[rabbit_channel:do(P, {'basic.ack', 99999, false}) || P <- rabbit_channel:list(),
+        let close =
+            "[gen_server:cast(P, {method, {'basic.ack', 99999, false}, none, noflow}) || P <- rabbit_channel:list(),
                       [{_, Held}] <- [rabbit_channel:info(P, [messages_unacknowledged])], Held > 0].";
         self.eval(close).await;
     }

@@ -51,7 +51,10 @@ impl Worker {
     /// # Panics
     /// The worker was built for another broker than this one.
     #[track_caller]
-    pub fn run_until_idle(self, broker: &TestBroker) -> impl Future<Output = Result<ExitReport, RunError>> + Send {
+    pub fn run_until_idle(
+        self,
+        broker: &TestBroker,
+    ) -> impl Future<Output = Result<ExitReport, RunError>> + Send + use<> {
         let options = match &self.connection {
             Connection::Own(options) => options,
             Connection::Shared(rabbit) => rabbit.options(),

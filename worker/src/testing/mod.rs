@@ -3,11 +3,12 @@
 //! the [guide](crate::guide::testing) shows five tests.
 //!
 //! # Layout
-//! `run` sets up an attempt and runs it, `ran` tells what came of it, `idle` knows when a worker has nothing left.
+//! `run` takes what a test sets, `stage` makes an attempt of it and runs that, `ran` tells what came of it, `idle` knows when a worker has nothing left.
 
 mod idle;
 mod ran;
 mod run;
+mod stage;
 
 pub use ran::{Ran, Verdict};
-pub use run::{Run, RunFuture, run, run_for};
+pub use run::{Run, RunFuture, run, run_blocking, run_for};

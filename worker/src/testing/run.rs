@@ -2,25 +2,21 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use leveret::envelope::{Incoming, Limits as MessageLimits, headers};
 use leveret::testing::TestBroker;
-use leveret::{Backoff, Envelope, EnvelopeError, HeaderValue, Job, JobId, Message, Queue, Rabbit};
+use leveret::{Envelope, EnvelopeError, HeaderValue, Job, JobId, Queue};
 
 use super::ran::Ran;
-use crate::attempt;
-use crate::attempt::pipeline::Pipeline;
-use crate::cancellation::{Cause, Switch};
+use crate::blocking::IntoBlockingHandler;
+use crate::cancellation::Cause;
 use crate::config::Settings;
-use crate::context::{Attempt, Limits, Surroundings};
 use crate::handler::{ByType, Handler, IntoHandler, Registration};
 use crate::middleware::Middleware;
 use crate::states::States;
-use crate::verdict::{Ended, Tries, verdict};
 
 /// Runs a handler on a job as a worker would: the job goes through JSON, extractors are made, the time limit holds, a panic is
 /// caught, and what the handler returns is judged by the job's retry policy. There is no broker, unless one is given.
@@ -59,25 +55,30 @@ pub fn run_for<J: Job>(handler: impl Handler<J>, job: J) -> Run {
     Run::new(IntoHandler::<ByType<J>>::into_handler(handler), job)
 }
 
+/// The same for a handler that blocks; see [`WorkerBuilder::register_blocking`](crate::WorkerBuilder::register_blocking).
+pub fn run_blocking<M, H: IntoBlockingHandler<M>>(handler: H, job: H::Job) -> Run {
+    Run::new(handler.into_blocking_handler(), job)
+}
+
 /// A handler about to be run on a job; await it for what comes of it.
 #[must_use = "nothing is run until this is awaited"]
 pub struct Run {
-    registration: Registration,
-    envelope: Result<Envelope, EnvelopeError>,
-    states: States,
+    pub(super) registration: Registration,
+    pub(super) envelope: Result<Envelope, EnvelopeError>,
+    pub(super) states: States,
     /// What was wrong as soon as it was written.
-    problems: Vec<String>,
-    broker: Option<TestBroker>,
-    middlewares: Vec<Arc<dyn Middleware>>,
-    circumstances: Circumstances,
+    pub(super) problems: Vec<String>,
+    pub(super) broker: Option<TestBroker>,
+    pub(super) middlewares: Vec<Arc<dyn Middleware>>,
+    pub(super) circumstances: Circumstances,
 }
 
 /// What a handler finds that does not travel with its job.
-struct Circumstances {
-    attempt: u32,
-    redelivered: bool,
-    worker: String,
-    stop: Option<(Duration, Cause)>,
+pub(super) struct Circumstances {
+    pub(super) attempt: u32,
+    pub(super) redelivered: bool,
+    pub(super) worker: String,
+    pub(super) stop: Option<(Duration, Cause)>,
 }
 
 impl Run {
@@ -180,120 +181,6 @@ impl Run {
     pub fn stop_after(mut self, time: Duration, cause: Cause) -> Self {
         self.circumstances.stop = Some((time, cause));
         self
-    }
-
-    /// The message that would have brought the job.
-    fn message(&self) -> Result<Message, EnvelopeError> {
-        let envelope = self.envelope.clone()?;
-        let mut message = envelope.to_message(&MessageLimits::default())?;
-        let (attempt, table) = (self.circumstances.attempt, &mut message.properties.headers);
-        table.insert(headers::ATTEMPT.to_owned(), attempt.into());
-        table.insert(headers::HOP.to_owned(), (attempt - 1).into());
-        Ok(message)
-    }
-
-    /// What keeps the handler from being run at all.
-    fn problems(&self) -> Vec<String> {
-        let lacking = self.states.lacking(&self.registration.requirements);
-        let lacking = lacking
-            .into_iter()
-            .map(|state| format!("it takes a state of type `{state}`: give it one with `.state(…)`"));
-        self.problems.iter().cloned().chain(lacking).collect()
-    }
-
-    #[track_caller]
-    fn prepare(self) -> Prepared {
-        let job = self.registration.job.name;
-        let problems = self.problems();
-        assert!(
-            problems.is_empty(),
-            "the handler of `{job}` cannot be run: {}",
-            problems.join("; ")
-        );
-        let (message, incoming) = match self.message().map(|message| (Incoming::read(&message), message)) {
-            Ok((Ok(incoming), message)) => (message, incoming),
-            Ok((Err(error), _)) => panic!("the job `{job}` cannot be read back: {error}"),
-            Err(error) => panic!("the job `{job}` cannot be sent: {error}"),
-        };
-        let spec = self.registration.job;
-        let queue = self.envelope.map_or(spec.queue, |envelope| envelope.queue().clone());
-        let rabbit = self.broker.as_ref().map(TestBroker::rabbit);
-        let surroundings = Surroundings {
-            queue: queue.name().to_owned(),
-            worker: self.circumstances.worker,
-            states: Arc::new(self.states),
-            producer: rabbit.as_ref().map(Rabbit::producer),
-        };
-        let attempt = Attempt {
-            limits: Limits {
-                max_attempts: incoming.max_attempts.unwrap_or(spec.retry.max_attempts()),
-                timeout: (incoming.timeout.or(spec.timeout)).unwrap_or(Settings::default().job_timeout),
-            },
-            message,
-            incoming,
-            redelivered: self.circumstances.redelivered,
-            surroundings: Arc::new(surroundings),
-            switch: Switch::default(),
-        };
-        Prepared {
-            job: spec.name,
-            backoff: spec.retry.backoff(),
-            pipeline: Arc::new(Pipeline {
-                middlewares: self.middlewares,
-                run: self.registration.run,
-                threads: None,
-            }),
-            attempt: Arc::new(attempt),
-            stop: self.circumstances.stop,
-            rabbit,
-        }
-    }
-}
-
-/// A run whose setting has been checked.
-struct Prepared {
-    job: &'static str,
-    backoff: Backoff,
-    pipeline: Arc<Pipeline>,
-    attempt: Arc<Attempt>,
-    stop: Option<(Duration, Cause)>,
-    /// The connections that the handler enqueues on.
-    rabbit: Option<Rabbit>,
-}
-
-impl Prepared {
-    async fn perform(self) -> Ran {
-        let tries = Tries {
-            attempt: self.attempt.incoming.attempt,
-            max_attempts: self.attempt.limits.max_attempts,
-            backoff: self.backoff,
-        };
-        let ended = self.end().await;
-        if let Some(rabbit) = self.rabbit {
-            // What the handler handed over and did not wait for is part of what it did.
-            rabbit.enqueues().emptied().await;
-        }
-        Ran {
-            job: self.job,
-            verdict: verdict(ended, tries, 1.0).into(),
-        }
-    }
-
-    /// Runs the handler, and asks it to stop if and when that is wanted.
-    async fn end(&self) -> Ended {
-        let mut running = pin!(attempt::run(&self.pipeline, self.attempt.clone()));
-        let Some((time, cause)) = self.stop else {
-            return running.await;
-        };
-        if time > Duration::ZERO {
-            tokio::select! {
-                biased;
-                ended = &mut running => return ended,
-                () = tokio::time::sleep(time) => {}
-            }
-        }
-        self.attempt.switch.fire(cause);
-        running.await
     }
 }
 
