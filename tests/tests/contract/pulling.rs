@@ -121,13 +121,14 @@ pub(crate) async fn what_was_pulled_and_not_settled_comes_again(fixture: &dyn Fi
         }
         drop((first.lease, third.lease));
 
-        // Then the other two come again
+        // Then the other two come again; in any order, because to a quorum queue each pull is a consumer of its own
         is_ready(&*session, &queue, 2).await;
         let mut next = session.puller(&queue).await.unwrap();
-        for expected in ["a", "c"] {
-            let again = pull_one(&mut *next).await;
-            assert_eq!((id(&again.message), again.redelivered), (expected, true));
-        }
+        let again = [pull_one(&mut *next).await, pull_one(&mut *next).await];
+        assert!(again.iter().all(|delivery| delivery.redelivered));
+        let mut ids = again.each_ref().map(|delivery| id(&delivery.message));
+        ids.sort_unstable();
+        assert_eq!(ids, ["a", "c"]);
     }
 }
 
