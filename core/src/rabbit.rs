@@ -15,6 +15,7 @@ use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
 use crate::producer::{EnqueueMiddleware, Producer, Ways};
 use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
+use crate::topology::{Topology, TopologyError, announce_policies, ensure};
 use crate::watch;
 
 /// How long [`Rabbit::connect`] keeps trying before it reports that there is no broker.
@@ -199,6 +200,48 @@ impl Rabbit {
 
     pub(crate) fn ways(&self) -> Arc<Ways> {
         Arc::clone(&self.ways)
+    }
+
+    /// Makes sure now, as the topology mode says, that all is there that a queue needs. Producers and workers do that by
+    /// themselves; this is for a step of a deployment that shall do it beforehand, with other rights perhaps. It waits for a
+    /// connection for the deadline of one request at the most.
+    ///
+    /// # Errors
+    /// [`TopologyError`] naming what failed and what to do about it.
+    ///
+    /// ```
+    /// use leveret::{Queue, Rabbit};
+    ///
+    /// const MAIL: Queue = Queue::new("mail");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rabbit = Rabbit::connect("memory://declare-docs").await?; // or "amqp://owner:secret@localhost"
+    /// rabbit.declare(&MAIL).await?;
+    /// # rabbit.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn declare(&self, queue: &Queue) -> Result<(), TopologyError> {
+        let options = self.options();
+        let mut state = self.publishing().state();
+        let connected = state.wait_for(|state| state.session().is_some());
+        let _ = tokio::time::timeout(options.deadlines().rpc, connected).await;
+        let now = state.borrow().clone();
+        let session = match &now {
+            LinkState::Up { session, .. } | LinkState::Blocked { session, .. } => session,
+            LinkState::Down {
+                last_error: Some(error),
+                ..
+            } => return Err(TopologyError::no_connection(queue, error.clone())),
+            _ => {
+                let error = BrokerError::new(BrokerErrorKind::Closed, "there is no connection to the broker");
+                return Err(TopologyError::no_connection(queue, error));
+            }
+        };
+        announce_policies(options, queue);
+        let declarations = Topology::new(options.name_prefix()).declarations(queue);
+        ensure(&**session, options.topology_mode(), &declarations).await
     }
 
     /// What it was made with.

@@ -149,6 +149,10 @@ impl Worker {
             ),
             Connection::Shared(rabbit) => (rabbit, false),
         };
+        let routes = plan.routes.iter();
+        let rabbit = routes.fold(rabbit, |rabbit, route| {
+            (route.of_producers)(rabbit, route.queue.clone())
+        });
         let _ = controls.rabbit.set(rabbit.clone());
         let mut dispatchers = start(plan, &rabbit, &controls);
         let result = watch_over(&mut dispatchers, &controls, shutdown, abort).await;

@@ -33,10 +33,29 @@ pub enum TopologyMode {
     /// Declares what is missing and checks the rest. The default.
     #[default]
     Declare,
-    /// Creates nothing: checks that all is there and as it should be.
+    /// Declares what is missing with as few arguments as there can be (a queue's type), and leaves all others to policies,
+    /// which an operator can change while a queue lives. The commands that set them are logged once for each queue, and
+    /// [`Topology::policies`](crate::topology::Topology::policies) gives them.
+    ///
+    /// They have to be set before the first job: without them a full queue drops jobs, and a job that keeps crashing its
+    /// worker is dropped at the broker's own limit. Policies cannot be seen over AMQP, so nothing checks them; Leveret itself
+    /// leaves no dead letter to the broker in this mode (unless the queue says [`DeadLetter::Nack`](crate::DeadLetter::Nack)).
+    Minimal,
+    /// Creates nothing: checks that all is there and as it should be. Bindings cannot be seen over AMQP, nor can settings by a
+    /// user who may not `configure` them: what could not be checked is logged as unverified. As in [`TopologyMode::None`], no
+    /// dead letter is left to the broker.
     Verify,
-    /// Neither declares nor checks.
+    /// Neither declares nor checks: reading and writing is all that the user must be allowed. As nobody knows what stands
+    /// behind the queue, no dead letter is left to the broker (unless the queue says
+    /// [`DeadLetter::Nack`](crate::DeadLetter::Nack)): where its copy cannot be stored, the job is held until it can.
     None,
+}
+
+impl TopologyMode {
+    /// Whether what is missing is declared.
+    pub(crate) fn declares(self) -> bool {
+        matches!(self, Self::Declare | Self::Minimal)
+    }
 }
 
 impl Default for Deadlines {

@@ -98,7 +98,7 @@ pub(crate) fn lane(settings: LaneSettings, stop: watch::Receiver<bool>) -> (Lane
     let ledger = Settings {
         window: WINDOW,
         prepare: settings.mode != TopologyMode::None,
-        redeclare: settings.mode == TopologyMode::Declare,
+        redeclare: settings.mode.declares(),
     };
     let task = LaneTask::new(settings, ledger, receiver, room);
     (lane, task.run(stop))

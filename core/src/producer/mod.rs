@@ -25,7 +25,6 @@ use crate::lane::{Lane, Publish};
 use crate::ledger::Fate;
 use crate::queue::Queue;
 use crate::rabbit::{ConnectError, Rabbit};
-use crate::topology::Topology;
 
 /// Enqueues jobs. Cheap to clone, and shared by any number of tasks: all clones use one connection and one ledger.
 ///
@@ -83,7 +82,7 @@ impl Producer {
         let options = rabbit.options();
         let shared = Shared {
             lane,
-            targets: Arc::new(Targets::new(Topology::new(options.name_prefix()))),
+            targets: Arc::new(Targets::new(options.clone())),
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
             ways: rabbit.ways(),

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use crate::connect::ConnectOptions;
 use crate::ledger::Target;
 use crate::queue::Queue;
-use crate::topology::Topology;
+use crate::topology::{Topology, announce_policies};
 
 /// Above this many queues all are forgotten and worked out again: names made at run time may have no end.
 const MAX_QUEUES: usize = 4_096;
@@ -13,14 +14,16 @@ const MAX_QUEUES: usize = 4_096;
 /// The targets of the queues used so far.
 #[derive(Debug)]
 pub(super) struct Targets {
+    options: ConnectOptions,
     topology: Topology,
     by_queue: RwLock<HashMap<Queue, Target>>,
 }
 
 impl Targets {
-    pub(super) fn new(topology: Topology) -> Self {
+    pub(super) fn new(options: ConnectOptions) -> Self {
         Self {
-            topology,
+            topology: Topology::new(options.name_prefix()),
+            options,
             by_queue: RwLock::default(),
         }
     }
@@ -42,7 +45,9 @@ impl Targets {
         if by_queue.len() >= MAX_QUEUES {
             by_queue.clear();
         }
-        by_queue.insert(queue.clone(), target.clone());
+        if by_queue.insert(queue.clone(), target.clone()).is_none() {
+            announce_policies(&self.options, queue);
+        }
         target
     }
 }
@@ -53,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_worked_out_once_and_any_number_of_queues_stays_bounded() {
-        let targets = Targets::new(Topology::new("leveret"));
+        let targets = Targets::new(ConnectOptions::default());
         let mail = Queue::new("mail");
         let first = targets.of(&mail);
         assert!(std::sync::Arc::ptr_eq(
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn two_definitions_of_one_name_are_two_targets() {
-        let targets = Targets::new(Topology::new("leveret"));
+        let targets = Targets::new(ConnectOptions::default());
         let (a, b) = (Queue::new("mail"), Queue::new("mail").delivery_limit(7));
         assert_ne!(targets.of(&a).declarations, targets.of(&b).declarations);
     }

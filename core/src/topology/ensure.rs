@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::mismatch::Difference;
+use super::policy;
 use crate::broker::{BrokerError, BrokerErrorKind, Declaration, Session};
 use crate::connect::TopologyMode;
+use crate::queue::Queue;
 
 /// Makes sure that what a plan says is there, in the way that `mode` says. Nothing is ever deleted.
 ///
@@ -16,6 +19,10 @@ pub async fn ensure(
 ) -> Result<(), TopologyError> {
     let result = match mode {
         TopologyMode::Declare => session.declare(declarations).await,
+        TopologyMode::Minimal => {
+            let bare: Vec<Declaration> = declarations.iter().map(policy::bare).collect();
+            session.declare(&bare).await
+        }
         TopologyMode::Verify => verify(session, declarations).await,
         TopologyMode::None => Ok(()),
     };
@@ -27,21 +34,47 @@ pub async fn ensure(
 }
 
 /// Asks whether each is there, then declares what is: an equal declaration changes nothing, a different one is refused.
+/// What this user may not ask is left unverified.
 async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(), (usize, BrokerError)> {
+    let mut unverified = Vec::new();
     for (at, declaration) in declarations.iter().enumerate() {
-        let result = match declaration {
-            Declaration::Exchange(exchange) => session.inspect_exchange(&exchange.name).await,
-            Declaration::Queue(queue) => session.inspect(&queue.name).await.map(|_| ()),
-            // A binding cannot be asked for over AMQP; declaring it is idempotent, but it would create it.
-            Declaration::Binding(_) => continue,
-        };
-        result.map_err(|error| (at, error))?;
-        session
-            .declare(std::slice::from_ref(declaration))
-            .await
-            .map_err(|(_, error)| (at, error))?;
+        match verify_one(session, declaration).await {
+            Ok(true) => {}
+            Ok(false) => unverified.push(describe(Some(declaration))),
+            Err(error) => return Err((at, error)),
+        }
+    }
+    if !unverified.is_empty() {
+        tracing::info!(
+            unverified = unverified.join(", "),
+            "AMQP does not let this user see all of the topology"
+        );
     }
     Ok(())
+}
+
+/// `false`: it could not be asked for.
+async fn verify_one(session: &dyn Session, declaration: &Declaration) -> Result<bool, BrokerError> {
+    let there = match declaration {
+        Declaration::Exchange(exchange) => session.inspect_exchange(&exchange.name).await,
+        Declaration::Queue(queue) => session.inspect(&queue.name).await.map(drop),
+        // A binding cannot be asked for over AMQP; declaring it is idempotent, but it would create it.
+        Declaration::Binding(_) => return Ok(false),
+    };
+    // From 4.3 on already the question needs the right to `configure`.
+    if !allowed(there)? {
+        return Ok(false);
+    }
+    let equal = session.declare(std::slice::from_ref(declaration)).await;
+    allowed(equal.map_err(|(_, error)| error))
+}
+
+fn allowed(result: Result<(), BrokerError>) -> Result<bool, BrokerError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == BrokerErrorKind::Permission => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn describe(declaration: Option<&Declaration>) -> String {
@@ -67,11 +100,20 @@ pub struct TopologyError {
 }
 
 impl TopologyError {
+    /// Nothing could be asked.
+    pub(crate) fn no_connection(queue: &Queue, error: BrokerError) -> Self {
+        Self {
+            subject: format!("queue '{}'", queue.name()),
+            error,
+            mode: TopologyMode::default(),
+        }
+    }
+
     /// Whether only a person can mend it: other arguments, no permission, nothing there in a mode that does not declare.
     #[must_use]
     pub fn is_final(&self) -> bool {
         // While its home node is down, RabbitMQ answers 404 for a classic queue that is being declared: that passes.
-        let is_missing = self.error.kind() == BrokerErrorKind::NotFound && self.mode != TopologyMode::Declare;
+        let is_missing = self.error.kind() == BrokerErrorKind::NotFound && !self.mode.declares();
         is_missing || self.error.needs_a_person()
     }
 
@@ -96,11 +138,7 @@ impl fmt::Display for TopologyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, error, mode } = self;
         match error.kind() {
-            BrokerErrorKind::Mismatch => write!(
-                f,
-                "{subject} exists with other settings than this program wants ({error}); give the `Queue` the settings it was made \
-                 with, use another queue name, or drain and delete the old one: Leveret never deletes"
-            ),
+            BrokerErrorKind::Mismatch => mismatch(f, subject, error),
             BrokerErrorKind::NotFound if *mode == TopologyMode::Verify => write!(
                 f,
                 "{subject} does not exist and the topology mode is `verify`, which declares nothing ({error}); create it, or use the mode `declare`"
@@ -112,6 +150,23 @@ impl fmt::Display for TopologyError {
             _ => write!(f, "{subject} could not be declared: {error}"),
         }
     }
+}
+
+/// Which setting, what is there, what was wanted, what to do.
+fn mismatch(f: &mut fmt::Formatter<'_>, subject: &str, error: &BrokerError) -> fmt::Result {
+    let Some(difference) = Difference::read(&error.to_string()) else {
+        return write!(
+            f,
+            "{subject} is not what this program wants ({error}); use another name, or remove it: Leveret never deletes"
+        );
+    };
+    let Difference { setting, wanted, there } = &difference;
+    let remedy = difference.remedy();
+    write!(
+        f,
+        "{subject} exists with other settings than this program wants: `{setting}` is {there} there, and {wanted} was wanted. Give the \
+         `Queue` the settings that are there ({remedy}), use another queue name, or drain and delete the old one: Leveret never deletes"
+    )
 }
 
 impl std::error::Error for TopologyError {}

@@ -1,8 +1,13 @@
 //! What stands in the broker for each queue, as a plan ([`Topology`], pure) and as deed ([`ensure`]).
 
+mod announce;
 mod ensure;
+mod mismatch;
 mod names;
 mod plan;
+mod policy;
 
+pub use announce::announce_policies;
 pub use ensure::{TopologyError, ensure};
 pub use plan::Topology;
+pub use policy::Policy;

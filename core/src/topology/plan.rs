@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::names::Names;
+use super::policy::Policy;
 use crate::broker::{Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration};
 use crate::ledger::Target;
 use crate::queue::{Queue, QueueKind};
 
 /// A delivery limit that is never reached. Not -1, which 4.x advises against, and not left out: 4.0 would take 20, and looking
 /// at a dead letter 20 times would destroy it.
-const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
+pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 
 /// Knows what stands in the broker for each queue. Everything that belongs to one prefix shares the exchanges.
 ///
@@ -91,6 +92,13 @@ impl Topology {
             binding(dead, self.names.dead_exchange(), queue.name()),
             self.work_queue(queue),
         ])
+    }
+
+    /// What an operator has to set before the first job, where the topology mode is
+    /// [`Minimal`](crate::TopologyMode::Minimal); the work queue's own policy is the last.
+    #[must_use]
+    pub fn policies(&self, queue: &Queue) -> Vec<Policy> {
+        self.declarations(queue).iter().filter_map(Policy::of).collect()
     }
 
     fn work_queue(&self, queue: &Queue) -> Declaration {

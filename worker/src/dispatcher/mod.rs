@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use leveret::broker::{BrokerError, Health, Session};
 use leveret::runtime::{Lane, Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError};
+use leveret::topology::{Topology, TopologyError, announce_policies};
 use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
 use tokio::task::JoinSet;
@@ -131,6 +131,7 @@ const LASTING: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
         let topology = Topology::new(rabbit.options().name_prefix());
+        announce_policies(rabbit.options(), &setup.plan.queue);
         let wires = Wires {
             consuming: rabbit.consuming(),
             publishing: rabbit.publishing(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leveret::TopologyMode;
 use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish};
 use leveret::runtime::Target;
 
@@ -17,6 +18,7 @@ const WORTH_A_RUN: Duration = Duration::from_secs(60);
 impl Dispatcher {
     /// Begins to publish what takes the job's place. A job whose lease was lost is left alone: it is delivered again.
     pub(super) fn replace(&mut self, number: u64, purpose: Purpose, why: &Republish) {
+        let broker_may_lose = self.broker_may_lose();
         let Some(held) = self.hand.get_mut(number).filter(|held| held.lease.is_some()) else {
             self.hand.remove(number);
             return;
@@ -25,8 +27,8 @@ impl Dispatcher {
         let message = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
         let message = match fit_header(message, DEFAULT_FRAME_MAX) {
             Ok(message) => message,
-            // A classic queue's broker may lose what it dead-letters, so there the copy goes without the application's headers.
-            Err(_) if purpose == Purpose::DeadLetter && self.setup.plan.queue.is_classic() => {
+            // Where the broker may lose what it dead-letters, the copy goes without the application's headers.
+            Err(_) if purpose == Purpose::DeadLetter && broker_may_lose => {
                 let mut bare = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
                 bare.properties
                     .headers
@@ -39,13 +41,18 @@ impl Dispatcher {
             target: self.target(purpose),
             message,
             purpose,
-            // A returned job can be requeued, the next attempt can be made here, and a quorum queue dead-letters without loss.
-            // A classic one does not.
-            replaceable: purpose != Purpose::DeadLetter || !self.setup.plan.queue.is_classic(),
+            // A returned job can be requeued, and the next attempt can be made here.
+            replaceable: purpose != Purpose::DeadLetter || !broker_may_lose,
             timeout: self.wires.options.deadlines().confirm,
             in_doubt: false,
         });
         self.begin(number, successor);
+    }
+
+    /// Whether a dead letter that is left to the broker may be lost: a classic queue dead-letters at most once, and of a queue that was
+    /// not declared in full here nobody knows what stands behind it.
+    fn broker_may_lose(&self) -> bool {
+        self.setup.plan.queue.is_classic() || self.wires.options.topology_mode() != TopologyMode::Declare
     }
 
     fn target(&self, purpose: Purpose) -> Target {

@@ -1,7 +1,7 @@
 //! What cannot be run, and the ways in which dead letters are made.
 
 use leveret::broker::Destination;
-use leveret::{DeadLetter, Job, Queue};
+use leveret::{DeadLetter, Job, Queue, TopologyMode};
 use leveret_worker::{Context, JobError, State};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,41 @@ async fn a_classic_queue_holds_the_job_until_the_copy_is_stored() {
     assert_eq!(text(&dead, "leveret-failure-reason"), "failed");
     stand.wait_for_empty("classic").await;
     drop(running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_held_as_well_where_nobody_knows_what_stands_behind_its_queue() {
+    for mode in [TopologyMode::Minimal, TopologyMode::Verify, TopologyMode::None] {
+        // Given a queue, and a worker that has not declared it in full
+        let stand = Stand::new();
+        stand.rabbit.declare(&Note::QUEUE).await.expect("declared");
+        if mode == TopologyMode::Minimal {
+            stand.broker.delete_queue("mail");
+            stand.broker.delete_queue("mail.dead");
+            stand.broker.delete_queue("leveret.lost");
+            stand.broker.delete_exchange("leveret.dead");
+        }
+        let stand = Stand::on(stand.broker, mode);
+        let running = Running::start(
+            stand
+                .worker()
+                .register(async |_: Note| Err::<(), _>(JobError::reject("no"))),
+        )
+        .await;
+        stand.nack_publishes();
+
+        // When the broker refuses the copy for a long time
+        stand.store(Note { number: 7 });
+        tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+
+        // Then it is not asked to dead-letter the job by itself
+        let depth = stand.broker.depth("mail").expect("declared");
+        assert_eq!((depth.ready, depth.unacked), (0, 1), "{mode:?}");
+        stand.broker.heal();
+        let dead = stand.dead_letters(1).await.remove(0);
+        assert_eq!(text(&dead, "leveret-failure-reason"), "rejected");
+        drop(running);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leveret::broker::Destination;
 use leveret::broker::memory::{Fault, FaultPoint, MemoryBroker, MemoryDepth};
-use leveret::{Backoff, ConnectOptions, Job, Message, Producer, Queue, Rabbit};
+use leveret::{Backoff, ConnectOptions, Job, Message, Producer, Queue, Rabbit, TopologyMode};
 use leveret_worker::{Context, ExitReport, RunError, Worker, WorkerBuilder, WorkerHandle};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
@@ -28,8 +28,12 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub(crate) fn new() -> Self {
-        let broker = MemoryBroker::new();
-        let rabbit = Rabbit::with_broker(Arc::new(broker.clone()), ConnectOptions::default()).expect("in a runtime");
+        Self::on(MemoryBroker::new(), TopologyMode::Declare)
+    }
+
+    pub(crate) fn on(broker: MemoryBroker, mode: TopologyMode) -> Self {
+        let options = ConnectOptions::default().topology(mode);
+        let rabbit = Rabbit::with_broker(Arc::new(broker.clone()), options).expect("in a runtime");
         let producer = rabbit.producer();
         Self {
             broker,
