@@ -3,9 +3,12 @@
 // A broken expectation ends the test at the place where it shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod blocking;
 mod endings;
+mod handlers;
 mod kit;
 mod losses;
+mod middleware;
 mod restarts;
 mod shutdown;
 mod threads;
