@@ -76,8 +76,34 @@ pub mod tower;
 mod verdict;
 mod worker;
 
+/// What `#[debug_handler]` asks of each part of a function.
+#[doc(hidden)]
+pub mod check {
+    /// Of the first argument.
+    pub fn job<J: leveret::Job>() {}
+
+    /// Of all others.
+    pub fn extractor<E: crate::FromContext + 'static>() {}
+
+    /// Of what it returns.
+    pub fn outcome<O: crate::IntoOutcome>() {}
+}
+
 pub use async_trait::async_trait;
 pub use leveret;
+/// ```
+/// use leveret_worker::{State, debug_handler};
+/// # #[derive(serde::Serialize, serde::Deserialize, leveret::Job)]
+/// # #[job(queue = "mail")]
+/// # struct SendWelcome { user_id: u64 }
+///
+/// #[debug_handler]
+/// async fn send_welcome(job: SendWelcome, State(from): State<String>) -> Result<(), std::io::Error> {
+///     println!("{from} greets user {}", job.user_id);
+///     Ok(())
+/// }
+/// ```
+pub use leveret_macros::debug_handler;
 
 pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;

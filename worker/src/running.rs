@@ -111,6 +111,10 @@ impl Running {
             Connection::Own(options) => (Rabbit::start(*options).map_err(RunError::connect)?, true),
             Connection::Shared(rabbit) => (rabbit, false),
         };
+        // A route of the worker's holds for what its handlers enqueue as well.
+        let rabbit = plan.routes.iter().fold(rabbit, |rabbit, route| {
+            (route.of_producers)(rabbit, route.queue.clone())
+        });
         stopped.0.set_rabbit(Some(rabbit.clone()));
         Ok(Self {
             dispatchers: start(plan, &rabbit, &stopped.0),
