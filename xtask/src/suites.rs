@@ -17,6 +17,7 @@ const ON_REQUEST: [Suite; 8] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
+    Suite::whole("secure"),
     Suite::whole("producer"),
     Suite::whole("worker"),
     Suite::whole("kit"),

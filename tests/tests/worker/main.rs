@@ -3,7 +3,9 @@
 // A broken expectation ends the test at the place where it shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod draining;
 mod endings;
+mod fetching;
 mod kit;
 mod losses;
 mod restarts;
