@@ -70,11 +70,14 @@ pub(crate) async fn a_requeued_pull_comes_again_marked_and_counted(fixture: &dyn
     fill(&*session, &queue, ["a", "b"]).await;
     let mut puller = session.puller(&queue).await.unwrap();
 
-    for expected in 0..3 {
+    let counts = fixture.version().await.counts_nacks();
+
+    for round in 0..3 {
         let delivery = pull_one(&mut *puller).await;
+        let counted = if counts { round } else { 0 };
         assert_eq!(
             (id(&delivery.message), delivery.redelivered, count(&delivery.message)),
-            ("a", expected > 0, expected)
+            ("a", round > 0, counted)
         );
         settle(&mut *puller, delivery, Requeue).await;
     }
