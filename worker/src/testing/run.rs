@@ -39,9 +39,9 @@ use crate::states::States;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// testing::run(send_welcome, SendWelcome { user_id: 7 }).state(vec![7]).await.assert_done();
+/// testing::run(send_welcome, SendWelcome { user_id: 7 }).state(vec![7_u64]).await.assert_done();
 ///
-/// let ran = testing::run(send_welcome, SendWelcome { user_id: 8 }).state(vec![7]).attempt(3).await;
+/// let ran = testing::run(send_welcome, SendWelcome { user_id: 8 }).state(vec![7_u64]).attempt(3).await;
 /// let error = "no user 8 (attempt 3)".to_owned();
 /// assert_eq!(*ran.verdict(), Verdict::DeadLetter { reason: "failed", error });
 /// # }
