@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! The README says what is promised and what can be configured, `ARCHITECTURE.md` how it works.
+//! [`guide`] tells how to produce and how to operate. The README says what is promised and what can be configured, `ARCHITECTURE.md` how it works.
 //!
 //! # Layout
 //! In reading order, which is a job's way out:
@@ -37,10 +37,12 @@
 //! - the broker: `broker` (the seam; RabbitMQ and a broker in memory behind it), `supervisor` (connections that are replaced)
 //! - time and state as inputs: `clock`, `watch`
 //! - `runtime`: what a worker is built from
+//! - `testing`: private brokers for the tests of applications
 //!
 //! # Features
 //! - `rabbitmq` (default): `amqp://` URLs.
 //! - `memory` (default): `memory://` URLs, a broker in this process's memory.
+//! - `testing`: the module `testing`, for the tests of applications.
 //!
 //! Without either, only the first two lines of the layout are left: all that a crate of job types needs, without Tokio and
 //! without an AMQP client.
@@ -52,6 +54,8 @@ mod clock;
 #[cfg(feature = "_runtime")]
 pub mod connect;
 pub mod envelope;
+#[cfg(feature = "memory")]
+pub mod guide;
 mod id;
 mod job;
 #[cfg(feature = "_runtime")]
@@ -68,6 +72,8 @@ mod queue;
 mod rabbit;
 #[cfg(feature = "_runtime")]
 mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "_runtime")]
 pub mod topology;
 #[cfg(feature = "_runtime")]

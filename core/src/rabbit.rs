@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 
 use crate::broker::{Broker, BrokerError, BrokerErrorKind};
 use crate::clock::Clock;
-use crate::connect::{ConnectOptions, Endpoint, InvalidOptions};
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
+use crate::connect::Endpoint;
+use crate::connect::{ConnectOptions, InvalidOptions};
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
 use crate::producer::{EnqueueMiddleware, Producer, Ways};
@@ -17,9 +19,6 @@ use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
 use crate::topology::{Topology, TopologyError, announce_policies, ensure};
 use crate::watch;
-
-/// How long [`Rabbit::connect`] keeps trying before it reports that there is no broker.
-const FIRST_CONNECTION: Duration = Duration::from_secs(30);
 
 /// The part of the ledger's limits that is a worker's own, for retries and dead letters.
 const SUCCESSOR_SHARE: usize = 4;
@@ -77,11 +76,13 @@ struct Stops {
 }
 
 impl Rabbit {
-    /// Connects, and waits until the connection stands. While the broker cannot be reached it is tried again, for 30
-    /// seconds; afterwards, and for the rest of the process's life, lost connections are replaced in the background.
+    /// Connects, and waits until the connection stands. While the broker cannot be reached it is tried again, for 30 seconds unless
+    /// [`startup_deadline`](ConnectOptions::startup_deadline) says otherwise, and each failed try is logged. Afterwards, and for the rest of
+    /// the process's life, lost connections are replaced in the background.
     ///
     /// # Errors
-    /// [`ConnectError`]: a URL that cannot be used, a login that the broker refuses, or no broker for 30 seconds.
+    /// [`ConnectError`]: at once for options that cannot be used, a login that the broker refuses, and a certificate that one of the two sides does
+    /// not accept; and after the deadline for a broker that cannot be reached.
     pub async fn connect<O>(options: O) -> Result<Self, ConnectError>
     where
         O: TryInto<ConnectOptions>,
@@ -117,6 +118,7 @@ impl Rabbit {
         O::Error: Into<ConnectError>,
     {
         let options = options.try_into().map_err(Into::into)?;
+        options.check()?;
         let broker = open_broker(&options)?;
         Self::with_broker(broker, options)
     }
@@ -155,51 +157,36 @@ impl Rabbit {
     }
 
     async fn first_connection(&self) -> Result<(), ConnectError> {
+        let deadline = self.inner.options.deadlines().startup;
+        tracing::info!(broker = %self.inner.options, ?deadline, "connecting");
         let mut state = self.publishing().state();
-        let refused_or_up = state.wait_for(|state| match state {
+        let decided = state.wait_for(|state| match state {
             LinkState::Up { .. } | LinkState::Blocked { .. } | LinkState::Stopped => true,
             LinkState::Down { last_error, .. } => last_error.as_ref().is_some_and(BrokerError::is_refusal),
         });
-        let reached = tokio::time::timeout(FIRST_CONNECTION, refused_or_up).await.is_ok();
+        let _ = tokio::time::timeout(deadline, decided).await;
         let now = state.borrow().clone();
         match now {
             LinkState::Up { .. } | LinkState::Blocked { .. } => Ok(()),
             LinkState::Down {
                 last_error: Some(error),
                 ..
-            } if reached || !error.is_refusal() => Err(ConnectError::broker(error)),
-            _ => Err(ConnectError::broker(BrokerError::new(
-                BrokerErrorKind::Timeout,
-                "the broker did not answer",
-            ))),
+            } if error.is_refusal() => Err(ConnectError::broker(error)),
+            LinkState::Down { last_error, .. } => Err(ConnectError(Kind::Late(deadline, last_error))),
+            LinkState::Stopped => Err(ConnectError(Kind::Late(deadline, None))),
         }
     }
 
     /// A producer on these connections.
     #[must_use]
     pub fn producer(&self) -> Producer {
-        let lane = self.inner.producer_lane.get_or_init(|| self.new_lane(1));
-        Producer::new(self.clone(), lane.clone())
+        Producer::new(self.clone(), self.enqueues())
     }
 
-    /// The same connections, with a middleware around each enqueue of the producers made by this handle and its clones, those of the
-    /// handlers of a worker on it included. The first that is added is the outermost.
+    /// The lane for what the application enqueues, shared by all producers on these connections.
     #[must_use]
-    pub fn with_middleware(mut self, middleware: impl EnqueueMiddleware) -> Self {
-        self.ways = Arc::new(self.ways.with_middleware(middleware));
-        self
-    }
-
-    /// The same connections, with a [route](Producer::route) in all producers made by this handle and its clones, those of the handlers
-    /// of a worker on it included.
-    #[must_use]
-    pub fn route<J: Job>(mut self, queue: Queue) -> Self {
-        self.ways = Arc::new(self.ways.with_route(J::NAME, queue));
-        self
-    }
-
-    pub(crate) fn ways(&self) -> Arc<Ways> {
-        Arc::clone(&self.ways)
+    pub fn enqueues(&self) -> Lane {
+        self.inner.producer_lane.get_or_init(|| self.new_lane(1)).clone()
     }
 
     /// Makes sure now, as the topology mode says, that all is there that a queue needs. Producers and workers do that by
@@ -242,6 +229,26 @@ impl Rabbit {
         announce_policies(options, queue);
         let declarations = Topology::new(options.name_prefix()).declarations(queue);
         ensure(&**session, options.topology_mode(), &declarations).await
+    }
+
+    /// The same connections, with a middleware around each enqueue of the producers made by this handle and its clones, those of the
+    /// handlers of a worker on it included. The first that is added is the outermost.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl EnqueueMiddleware) -> Self {
+        self.ways = Arc::new(self.ways.with_middleware(middleware));
+        self
+    }
+
+    /// The same connections, with a [route](Producer::route) in all producers made by this handle and its clones, those of the handlers
+    /// of a worker on it included.
+    #[must_use]
+    pub fn route<J: Job>(mut self, queue: Queue) -> Self {
+        self.ways = Arc::new(self.ways.with_route(J::NAME, queue));
+        self
+    }
+
+    pub(crate) fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.ways)
     }
 
     /// What it was made with.
@@ -367,6 +374,8 @@ pub struct ConnectError(Kind);
 enum Kind {
     Options(InvalidOptions),
     Broker(BrokerError),
+    /// Not within this time; and what went wrong last, if a try has ended.
+    Late(Duration, Option<BrokerError>),
     NoRuntime,
     FeatureOff,
 }
@@ -380,7 +389,7 @@ impl ConnectError {
         Self(Kind::NoRuntime)
     }
 
-    /// Whether the broker refused the login or the vhost.
+    /// Whether the broker refused the login or the vhost, or one of the two sides the other's certificate: a person has to change something.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(&self.0, Kind::Broker(error) if error.is_refusal())
@@ -397,18 +406,14 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Options(error) => write!(f, "the connect options cannot be used: {error}"),
-            Kind::Broker(error) if error.is_refusal() => {
-                write!(
-                    f,
-                    "the broker refused the login: {error}; check user, password and vhost"
-                )
-            }
-            Kind::Broker(error) => write!(f, "no connection to the broker: {error}"),
+            Kind::Broker(error) => error.fmt(f),
+            Kind::Late(deadline, Some(error)) => write!(f, "no connection within {deadline:?}, at last because: {error}"),
+            Kind::Late(deadline, None) => write!(f, "no connection within {deadline:?}, and no answer either"),
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on")
             }
             Kind::FeatureOff => f.write_str(
-                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `memory` for memory://",
+                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `rustls` for amqps://, `memory` for memory://",
             ),
         }
     }

@@ -64,7 +64,12 @@ impl Installation {
         })
     }
 
-    fn in_root(root: &Path) -> Result<Installation, String> {
+    /// Looks in the usual places under another root directory.
+    ///
+    /// # Errors
+    ///
+    /// Says that there is none.
+    pub fn in_root(root: &Path) -> Result<Installation, String> {
         let found = USUAL_PLACES
             .iter()
             .map(PathBuf::from)
@@ -75,7 +80,7 @@ impl Installation {
                 bin,
             }),
             None => Err(format!(
-                "{ROOT_VARIABLE} is {}: no RabbitMQ in that root",
+                "no RabbitMQ under the root directory {} (see {ROOT_VARIABLE})",
                 root.display()
             )),
         }

@@ -3,6 +3,8 @@
 //! # Layout
 //!
 //! - [`node`]: a private RabbitMQ node that can be stopped, killed, frozen and restarted.
+//! - [`baseline`]: the version before this one.
+//! - [`cluster`]: several nodes that are one broker.
 //! - [`proxy`]: a network in front of it that can be cut, stalled and silenced.
 //! - [`loss`]: what became of every job: lost, done, done twice.
 //! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
@@ -14,6 +16,8 @@
 // Test code: a broken invariant here has to end the test at once, with the place and the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod baseline;
+pub mod cluster;
 pub mod installation;
 pub mod logs;
 pub mod loss;
@@ -23,6 +27,7 @@ pub mod proxy;
 pub mod signal;
 pub mod taker;
 
+pub use cluster::Cluster;
 pub use loss::LossBook;
 pub use node::{Node, shared};
 pub use proxy::Proxy;

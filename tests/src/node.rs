@@ -3,16 +3,20 @@
 //! # Layout
 //!
 //! - [`Node`]: what a test does with a node.
+//! - `start`: how it comes up.
 //! - `home`: its directory, its configuration, its environment.
 //! - `watchdog`: ends it when the test process is gone, however that ended.
 //! - `process`: an operating system process that the watchdog knows.
 //! - `probe`: whether it answers.
+//! - [`Version`]: what it is, and what that means.
 //! - `ctl`: what the broker knows, by `rabbitmqctl`.
 
 mod ctl;
 mod home;
 mod probe;
 mod process;
+mod start;
+mod version;
 mod watchdog;
 
 use std::fmt;
@@ -26,16 +30,14 @@ use tokio::time::{Instant, sleep};
 pub use self::ctl::{CtlError, QueueDepth};
 use self::home::Home;
 use self::process::{Process, Signal};
+pub use self::version::Version;
 use self::watchdog::Watchdog;
 use crate::installation::Installation;
 
-/// A node starts in four seconds on a quiet machine; suites share theirs with builds.
-const START_DEADLINE: Duration = Duration::from_secs(90);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// A frozen node will never get there.
 const REGISTERED_DEADLINE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-const STARTS: usize = 3;
 
 /// A RabbitMQ node of this test alone: own ports on loopback, own data, own cookie and epmd.
 ///
@@ -44,17 +46,12 @@ const STARTS: usize = 3;
 pub struct Node {
     /// `None` while the node is stopped. Locked only to look or to swap, never across an await.
     broker: Mutex<Option<Process>>,
-    /// Lives as long as the node's data: nodes find each other and `rabbitmqctl` finds them by it.
-    epmd: Process,
+    /// Lives as long as the node's data: nodes find each other and `rabbitmqctl` finds them by it. `None`: that of the node
+    /// beside which this one was started.
+    epmd: Option<Process>,
     /// Ends both processes and removes the home once it is dropped or this process is gone.
     watchdog: Watchdog,
     home: Home,
-}
-
-enum StartError {
-    /// Somebody else took a port between the claim and the bind: try others.
-    PortTaken(String),
-    Failed(String),
 }
 
 /// The node that the tests of this process share, for tests that own nothing but their queues. Started by the first.
@@ -84,35 +81,22 @@ impl Node {
     /// As [`Node::start`].
     pub async fn start_with(settings: &[&str]) -> Node {
         let installation = Installation::find().unwrap_or_else(|missing| panic!("{missing}"));
-        let mut last = String::new();
-        for _ in 0..STARTS {
-            match Node::try_start(installation.clone(), settings).await {
-                Ok(node) => return node,
-                Err(StartError::PortTaken(log)) => last = log,
-                Err(StartError::Failed(why)) => panic!("{why}"),
-            }
-        }
-        panic!("{STARTS} starts, each time a port was taken:\n{last}");
+        start::start(&|| Home::create(installation.clone(), settings)).await
     }
 
-    async fn try_start(installation: Installation, settings: &[&str]) -> Result<Node, StartError> {
-        let home = Home::create(installation, settings);
-        // First of all: from here on nothing is left behind.
-        let watchdog = Watchdog::guard(home.directory());
-        let epmd = Process::start("epmd", home.epmd(), home.directory());
-        let node = Node {
-            broker: Mutex::new(None),
-            epmd,
-            watchdog,
-            home,
-        };
-        node.launch().await?;
-        Ok(node)
+    /// Starts another node with the same cookie and port mapper, so that the two can form a cluster.
+    pub(crate) async fn start_beside(&self, settings: &[&str]) -> Node {
+        start::start(&|| Home::beside(&self.home, settings)).await
     }
 
     /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`, virtual host `/`.
     pub fn amqp_url(&self) -> String {
         format!("amqp://guest:guest@{}", self.address())
+    }
+
+    /// What Erlang calls it, and the broker where it lists members of a cluster.
+    pub fn name(&self) -> String {
+        self.home.node_name()
     }
 
     /// The AMQP port; the same over restarts.
@@ -123,6 +107,16 @@ impl Node {
     /// The AMQP address, for a proxy in front of the node.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+    }
+
+    /// The RabbitMQ that runs here. Suites state by it what versions do differently.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not answer.
+    pub async fn version(&self) -> Version {
+        let version = probe::version(self.address()).await.expect("the node answers");
+        Version::read(&version).unwrap_or_else(|| panic!("{version:?} is no version"))
     }
 
     /// The process id of the broker (the Erlang machine itself), or `None` while it is stopped.
@@ -182,7 +176,7 @@ impl Node {
     /// If it is running, or does not come up.
     pub async fn start_again(&self) {
         assert!(self.pid().is_none(), "the node is running");
-        if let Err(StartError::PortTaken(why) | StartError::Failed(why)) = self.launch().await {
+        if let Err(why) = start::launch(self).await {
             panic!("{why}");
         }
     }
@@ -223,48 +217,15 @@ impl Node {
     fn take(&self) -> Option<Process> {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-
-    /// Starts the broker's process and waits for its first answer.
-    async fn launch(&self) -> Result<(), StartError> {
-        let process = Process::start("broker", self.home.broker(), self.home.directory());
-        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
-        let end = Instant::now() + START_DEADLINE;
-        while !probe::answers(self.address()).await {
-            if self
-                .broker
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .as_mut()
-                .is_none_or(Process::has_ended)
-            {
-                return Err(self.start_error("the node ended while it was starting"));
-            }
-            if Instant::now() > end {
-                return Err(self.start_error("the node does not answer"));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
-    }
-
-    fn start_error(&self, what: &str) -> StartError {
-        let log = self.home.log_tail();
-        let why = format!(
-            "{what}; its directory was {}, the end of its log:\n{log}",
-            self.home.directory().display()
-        );
-        match log.contains("eaddrinuse") || log.contains("already_in_use") || log.contains("Address already in use") {
-            true => StartError::PortTaken(why),
-            false => StartError::Failed(why),
-        }
-    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         // One way out for every end of a node: the watchdog kills by its pid files. Only then are the pids released.
         self.watchdog.release();
-        self.epmd.reap();
+        if let Some(epmd) = &mut self.epmd {
+            epmd.reap();
+        }
         if let Some(mut broker) = self.take() {
             broker.reap();
         }

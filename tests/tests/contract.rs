@@ -3,7 +3,7 @@
 //! # Layout
 //! - `fixture`: a broker and its operator's side; `memory` and `rabbit` are the two
 //! - `steps`: what the promises have in common
-//! - `sessions`, `declaring`, `routing`, `publishing`, `consuming`, `settling`, `dead_letters`, `losses`: the promises
+//! - `sessions`, `declaring`, `routing`, `publishing`, `consuming`, `pulling`, `settling`, `dead_letters`, `losses`: the promises
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -22,6 +22,8 @@ mod declaring;
 mod losses;
 #[path = "contract/publishing.rs"]
 mod publishing;
+#[path = "contract/pulling.rs"]
+mod pulling;
 #[path = "contract/routing.rs"]
 mod routing;
 #[path = "contract/sessions.rs"]
@@ -115,6 +117,7 @@ contract! {
             a_publish_to_a_missing_exchange_loses_the_channel_and_nothing_else,
             a_lost_publisher_stays_lost,
             what_amqp_cannot_carry_is_refused_before_it_is_sent,
+            headers_that_do_not_fit_a_frame_are_refused_before_they_are_sent,
             bodies_of_any_bytes_and_size_survive,
             all_properties_and_kinds_of_header_values_survive,
             dropping_a_publisher_ends_only_its_channel;
@@ -130,6 +133,17 @@ contract! {
             cancelling_twice_is_harmless,
             a_deleted_queue_cancels_its_consumers,
             a_dropped_consumer_returns_what_it_held;
+        pulling:
+            an_empty_queue_gives_nothing,
+            messages_are_pulled_in_order_and_gone_once_acked,
+            nothing_comes_that_was_not_asked_for,
+            a_requeued_pull_comes_again_marked_and_counted,
+            a_rejected_pull_is_dead_lettered,
+            what_was_pulled_and_not_settled_comes_again,
+            closing_a_puller_keeps_every_ack,
+            a_lease_of_elsewhere_is_refused_by_a_puller,
+            pulling_from_a_missing_queue_is_not_found_and_the_session_lives_on,
+            a_pull_on_a_lost_connection_fails_and_what_it_held_comes_again;
         settling:
             an_acked_message_is_gone,
             a_requeued_message_comes_again_marked_and_counted,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "kit/cluster.rs"]
+mod cluster;
 #[path = "kit/node.rs"]
 mod node;
 #[path = "kit/proxy.rs"]

@@ -73,7 +73,7 @@ impl FromContext for leveret::Producer {
     async fn from_context(context: &Context) -> Result<Self, BoxError> {
         match context.producer() {
             Some(producer) => Ok(producer.clone()),
-            None => Err("this handler is run without a worker, so there is no producer".into()),
+            None => Err("this handler is run without a broker, so there is no producer: in a test, give it one with `.broker(&broker)`".into()),
         }
     }
 }

@@ -36,7 +36,8 @@
 //! In running order. What the application writes: [`WorkerBuilder`] takes handlers ([`IntoHandler`], [`Handler`]) with
 //! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: [`Worker`] starts one `dispatcher` per queue, which
 //! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher's
-//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards.
+//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. `testing` (a feature) runs handlers and
+//! workers in tests; `guide` shows how.
 
 mod attempt;
 mod blocking;
@@ -49,9 +50,11 @@ mod error;
 mod extract;
 #[cfg(test)]
 mod fixtures;
+pub mod guide;
 mod handle;
 mod handler;
 mod health;
+mod load;
 mod middleware;
 mod outcome;
 mod plan;
@@ -60,6 +63,8 @@ mod report;
 mod signals;
 mod source;
 mod states;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod verdict;

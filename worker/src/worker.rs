@@ -15,6 +15,7 @@ use crate::context::Surroundings;
 use crate::dispatcher::{Dispatcher, Phase, Setup};
 use crate::handle::WorkerHandle;
 use crate::health::{Board, QueueState, Reporter};
+use crate::load::Load;
 use crate::plan::Plan;
 use crate::report::{ExitReport, QueueReport};
 use crate::signals;
@@ -45,9 +46,9 @@ use crate::source::{Connection, Source};
 #[derive(Debug)]
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
-    plan: Plan,
-    connection: Connection,
-    controls: Arc<Controls>,
+    pub(crate) plan: Plan,
+    pub(crate) connection: Connection,
+    pub(crate) controls: Arc<Controls>,
 }
 
 /// What a worker and its handles share.
@@ -57,6 +58,8 @@ pub(crate) struct Controls {
     pub(crate) phase: watch::Sender<Phase>,
     /// Written by the dispatchers, read by the handles.
     pub(crate) board: Arc<Board>,
+    /// Written by the dispatchers, read by whoever waits until nothing is in hand.
+    pub(crate) load: Arc<Load>,
     /// Set once the worker runs.
     pub(crate) rabbit: OnceLock<Rabbit>,
 }
@@ -87,6 +90,7 @@ impl Worker {
         let controls = Controls {
             phase: watch::Sender::new(Phase::Running),
             board: Arc::default(),
+            load: Arc::default(),
             rabbit: OnceLock::new(),
         };
         for queue in &plan.queues {
@@ -179,6 +183,7 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
             registry: plan.registry.clone(),
             surroundings: Arc::new(surroundings),
             reporter: Reporter::new(&name, controls.board.clone()),
+            load: controls.load.clone(),
             phase: controls.phase.subscribe(),
             shutdown_grace: plan.settings.shutdown_grace,
         };

@@ -1,102 +1,50 @@
 //! Gets RabbitMQ onto this machine. The suites start private nodes of it; the system's own node is never started.
+//!
+//! # Layout
+//!
+//! - [`version`]: the versions that the suites can be run on.
+//! - [`system`]: the one that is installed, by the system's package manager.
+//! - [`root`]: another version in a root directory of its own, made once and kept.
+//! - [`source`]: where such a root directory comes from.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::Command;
+mod root;
+mod source;
+mod system;
+mod version;
 
-use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
 
-use crate::installation::Installation;
+use anyhow::{Result, bail};
+
+pub(crate) use self::version::Version;
+use crate::installation::ROOT_VARIABLE;
 use crate::shell;
 
-/// Asked by Debian's package scripts before they start a service; exit 101 forbids it.
-const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
-
-/// Says where RabbitMQ is, or installs it, or says what the reader has to do.
-pub(crate) fn get() -> Result<()> {
-    let missing = match Installation::find() {
-        Ok(installation) => {
-            println!("RabbitMQ: {}", installation.outside(installation.bin()).display());
-            return Ok(());
+/// `cargo xtask broker [VERSION]`.
+pub(crate) fn get(arguments: &[String]) -> Result<()> {
+    match arguments {
+        [] => system::get(),
+        [name] => {
+            let root = get_root(Version::named(name)?)?;
+            println!("For one run on it: {ROOT_VARIABLE}={} cargo test …", root.display());
+            Ok(())
         }
-        Err(missing) => missing,
-    };
-    if !shell::answers("apt-get", &["--version"]) {
-        bail!("{missing}\n{}", by_hand());
+        _ => bail!("one version at a time; {}", Version::names()),
     }
-    if !is_root()? {
-        bail!(
-            "{missing}\nInstalling needs root. Either run `sudo apt-get install rabbitmq-server` (and, as the suites \
-             do not use the system's node, `sudo systemctl disable --now rabbitmq-server`), or:\n{}",
-            by_hand()
-        );
-    }
-    install()?;
-    match Installation::find() {
-        Ok(installation) => println!("RabbitMQ installed: {}", installation.bin().display()),
-        Err(missing) => bail!("apt-get succeeded, and still: {missing}"),
-    }
-    Ok(())
 }
 
-fn by_hand() -> String {
-    let docker = match shell::answers("docker", &["info"]) {
-        true => "Docker answers here, but the suites kill, freeze and restart their nodes, which a container hides: ",
-        false => "",
-    };
-    format!(
-        "{docker}install RabbitMQ 3.10 or later and Erlang by your system's package manager (macOS: \
-         `brew install rabbitmq`), or unpack the generic binary build anywhere and set {} to its sbin directory. \
-         It does not have to run.",
-        crate::installation::BIN_VARIABLE
-    )
+/// Says where the installed RabbitMQ is, or installs it.
+pub(crate) fn get_installed() -> Result<()> {
+    system::get()
 }
 
-fn install() -> Result<()> {
-    let _policy = NoServiceStart::set()?;
-    shell::run(Command::new("apt-get").arg("update"))?;
-    shell::run(
-        Command::new("apt-get")
-            .args(["install", "--yes", "--no-install-recommends", "rabbitmq-server"])
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+/// The root directory that holds `version`, made now unless it is there.
+pub(crate) fn get_root(version: &Version) -> Result<PathBuf> {
+    let root = root::get(version)?;
+    println!("RabbitMQ {}: {}", root::version_in(&root)?, root.display());
+    Ok(root)
 }
 
 fn is_root() -> Result<bool> {
-    Ok(shell::output(Command::new("id").arg("-u"))?.trim() == "0")
-}
-
-/// Forbids service starts while it lives. A policy that was there before is left as it is.
-struct NoServiceStart {
-    ours: bool,
-}
-
-impl NoServiceStart {
-    fn set() -> Result<NoServiceStart> {
-        let created = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(SERVICE_POLICY);
-        match created {
-            Ok(mut file) => {
-                file.write_all(b"#!/bin/sh\nexit 101\n")
-                    .with_context(|| format!("cannot write {SERVICE_POLICY}"))?;
-                Ok(NoServiceStart { ours: true })
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(NoServiceStart { ours: false }),
-            Err(error) => Err(error).with_context(|| format!("cannot create {SERVICE_POLICY}")),
-        }
-    }
-}
-
-impl Drop for NoServiceStart {
-    fn drop(&mut self) {
-        if self.ours
-            && let Err(error) = fs::remove_file(SERVICE_POLICY)
-        {
-            eprintln!("{SERVICE_POLICY} stays behind, remove it: {error}");
-        }
-    }
+    Ok(shell::output(std::process::Command::new("id").arg("-u"))?.trim() == "0")
 }

@@ -6,7 +6,7 @@
 //! - [`rustdoc`]: describes a crate's public API.
 //! - [`public_api`]: finds the foreign types in that description.
 
-mod public_api;
+pub(crate) mod public_api;
 pub(crate) mod rustdoc;
 
 use std::fs;

@@ -2,18 +2,25 @@
 //!
 //! # Layout
 //!
-//! - [`broker`]: gets RabbitMQ onto the machine, never starts it.
-//! - [`suites`]: runs every suite, with a broker.
+//! - [`broker`]: gets RabbitMQ onto the machine, in several versions, never starts it.
+//! - [`suites`]: runs every suite, with a broker, and some with two.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
+//! - [`semver`]: checks that the public API keeps what it promised.
 //! - [`shell`]: runs a program and says so.
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
+//! - [`baseline`]: the version before this one; shared with the test kit.
 
+// These two files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ is and what
+// the version before this one was; their items are public for the kit's sake.
+#[path = "../../tests/src/baseline.rs"]
+#[allow(unreachable_pub)]
+mod baseline;
 mod broker;
 mod deps;
-// One file for both, so that they cannot disagree about where RabbitMQ is; its items are public for the kit's sake.
 #[path = "../../tests/src/installation.rs"]
 #[allow(unreachable_pub)]
 mod installation;
+mod semver;
 mod shell;
 mod suites;
 
@@ -23,8 +30,12 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask broker              get RabbitMQ (installed, never started)
-cargo xtask test [-- filter]    get the broker, then run every suite
-cargo xtask deps                check the dependency tree and the public signatures";
+cargo xtask broker VERSION      get another one into a root directory of its own: 3.10, 4.0, latest (as root)
+cargo xtask test [-- filter]    get the broker, then run every suite; some run on 4.0 too
+         --only-installed       ... on the installed broker alone
+         --on VERSION           ... only the suites that need a broker, on that version
+cargo xtask deps                check the dependency tree and the public signatures
+cargo xtask semver              compare the public API with that of the version before";
 
 fn main() -> ExitCode {
     match run() {
@@ -46,9 +57,10 @@ fn run() -> Result<()> {
         None => ("help", &[][..]),
     };
     match command {
-        "broker" => broker::get(),
+        "broker" => broker::get(rest),
         "test" => suites::run(rest),
         "deps" => deps::check(),
+        "semver" => semver::check(),
         "help" | "-h" | "--help" => {
             println!("{USAGE}");
             Ok(())

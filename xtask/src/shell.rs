@@ -6,13 +6,18 @@ use anyhow::{Context as _, Result, bail};
 
 /// Runs `command` with its output on ours. Its end decides: anything but success is an error that names it.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("+ {}", line(command));
+    run_as(&line(command), command)
+}
+
+/// [`run`] where the command's own words would tell nothing: `what` is run.
+pub(crate) fn run_as(what: &str, command: &mut Command) -> Result<()> {
+    println!("+ {what}");
     let status = command
         .stdin(Stdio::null())
         .status()
-        .with_context(|| format!("cannot run {}", line(command)))?;
+        .with_context(|| format!("cannot run {what}"))?;
     if !status.success() {
-        bail!("{} ended with {status}", line(command));
+        bail!("{what}: ended with {status}");
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub enum BrokerErrorKind {
     Timeout,
     /// The broker refused the login or the vhost.
     Authentication,
+    /// The two sides do not agree on TLS: a certificate that one of them does not accept, or that cannot be read.
+    Tls,
     /// The user may not do this (AMQP 403).
     Permission,
     /// There is no such queue or exchange (AMQP 404).
@@ -47,10 +49,14 @@ impl BrokerError {
         self.kind
     }
 
-    /// Whether it has to do with who we are and what we may do. Such errors are retried more slowly.
+    /// Whether it has to do with who the two sides are and what we may do: a person has to change that. Such errors are retried more
+    /// slowly, and end the wait for a first connection.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self.kind, BrokerErrorKind::Authentication | BrokerErrorKind::Permission)
+        matches!(
+            self.kind,
+            BrokerErrorKind::Authentication | BrokerErrorKind::Tls | BrokerErrorKind::Permission
+        )
     }
 
     /// Whether it stays until a person changes something: a setting, a permission, what is declared. Anything else (no quorum at

@@ -6,6 +6,7 @@
 mod error;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod puller;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbit;
 mod topology;
@@ -17,6 +18,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 
 pub use error::{BrokerError, BrokerErrorKind};
+pub use puller::Puller;
 pub use topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration, QueueDepth};
 
 use crate::message::Message;
@@ -66,6 +68,10 @@ pub trait Session: Send + Sync + Debug {
 
     /// Opens a channel and consumes `queue` on it with at most `prefetch` (1 to 2000) unsettled deliveries.
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// Opens a channel that takes messages of `queue` one at a time. Whether there is such a queue shows at the first
+    /// [`Puller::pull`].
+    async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError>;
 
     /// What is known of the connection now. It changes to [`Health::Closed`] once and stays there.
     fn health(&self) -> watch::Receiver<Health>;
@@ -198,12 +204,17 @@ pub struct Delivery {
 
 /// The right to settle one delivery. It cannot be copied, and it is worth something only at the consumer that gave it.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "memory", feature = "rabbitmq")),
+    expect(dead_code, reason = "without a broker nobody gives one")
+)]
 #[must_use = "a delivery that is never settled stays with this consumer until its channel closes"]
 pub struct Lease {
     consumer: u64,
     tag: u64,
 }
 
+#[cfg(any(feature = "memory", feature = "rabbitmq"))]
 impl Lease {
     pub(crate) fn new(consumer: u64, tag: u64) -> Self {
         Self { consumer, tag }

@@ -4,6 +4,11 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+#[cfg(feature = "rabbitmq")]
+use super::credentials::Credentials;
+use super::credentials::Provider;
+use super::tls::TlsSettings;
+
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -29,6 +34,12 @@ pub struct AmqpEndpoint {
     pub(crate) vhost: String,
     pub(crate) username: String,
     pub(crate) password: Secret,
+    /// Asked instead of the two above.
+    pub(crate) provider: Option<Provider>,
+    /// `amqps://`.
+    pub(crate) encrypted: bool,
+    /// Only of use where it is encrypted, and refused where it is not.
+    pub(crate) tls: TlsSettings,
 }
 
 /// One node.
@@ -57,10 +68,22 @@ impl AmqpEndpoint {
         &self.vhost
     }
 
-    /// The user name, decoded; `guest` unless the URL names another.
+    /// The user name, decoded; `guest` unless the URL names another. A credentials provider may give another one.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
+    }
+
+    /// Whether the connection is encrypted (`amqps://`).
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The settings of the encrypted connection.
+    #[must_use]
+    pub fn tls(&self) -> &TlsSettings {
+        &self.tls
     }
 }
 
@@ -75,6 +98,17 @@ impl Host {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+#[cfg(feature = "rabbitmq")]
+impl AmqpEndpoint {
+    /// Those of the URL or of `credentials`.
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials {
+            username: self.username.clone(),
+            password: self.password.clone(),
+        }
     }
 }
 
@@ -115,7 +149,8 @@ impl fmt::Display for Endpoint {
 impl fmt::Display for AmqpEndpoint {
     /// The URL, with `***` for the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "amqp://{}:***@", utf8_percent_encode(&self.username, &RESERVED))?;
+        let scheme = if self.encrypted { "amqps" } else { "amqp" };
+        write!(f, "{scheme}://{}:***@", utf8_percent_encode(&self.username, &RESERVED))?;
         for (at, host) in self.hosts.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
             write!(f, "{comma}{host}")?;

@@ -7,19 +7,31 @@ use std::fmt;
 /// It never quotes what it was given: a URL that cannot be parsed may hold a password anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidOptions {
-    /// A fixed sentence, so that no input can get into it.
+    /// The environment variable that it is about, where it is about one.
+    variable: Option<&'static str>,
+    /// A fixed sentence, or what follows the variable's name in one, so that no input can get into it.
     reason: &'static str,
 }
 
 impl InvalidOptions {
     pub(super) const fn new(reason: &'static str) -> Self {
-        Self { reason }
+        Self { variable: None, reason }
+    }
+
+    pub(super) const fn variable(name: &'static str, reason: &'static str) -> Self {
+        Self {
+            variable: Some(name),
+            reason,
+        }
     }
 }
 
 impl fmt::Display for InvalidOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason)
+        match self.variable {
+            Some(name) => write!(f, "the environment variable {name} {}", self.reason),
+            None => f.write_str(self.reason),
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! All that can be set about a connection, with its defaults.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use super::endpoint::{AmqpEndpoint, Endpoint, Host, Secret};
+use super::endpoint::Endpoint;
+use super::env;
 use super::error::InvalidOptions;
 use super::settings::{Deadlines, LedgerLimits, TopologyMode};
-use super::{env, uri};
 use crate::name::check_queue;
 
 /// Where to connect and how.
@@ -29,16 +27,33 @@ use crate::name::check_queue;
 ///
 /// `amqp://user:password@host1,host2:5673,[::1]:5672/vhost?heartbeat=5`. Each part but the first host may be missing: user
 /// and password are `guest`, the port is 5672, and both no vhost and an empty one mean `/` (as does `%2f`). User name,
-/// password and vhost are percent-encoded where they hold reserved characters.
+/// password, vhost and the query's values are percent-encoded where they hold reserved characters.
 ///
-/// | query | meaning | default |
-/// |---|---|---|
-/// | `heartbeat` | heartbeat interval in seconds, see [`ConnectOptions::heartbeat`] | 10 |
-/// | `connection_timeout` | deadline of connect and handshake in milliseconds, see [`ConnectOptions::connect_deadline`] | 10000 |
-/// | `connection_name` | see [`ConnectOptions::connection_name`] | `leveret` |
+/// `amqps://` is the same over TLS, port 5671, and needs the feature `rustls`. A build without it refuses the URL; nothing ever
+/// falls back to plain text. `memory://` and `memory://name` mean a broker in this process's memory.
 ///
-/// `memory://` and `memory://name` mean a broker in this process's memory. `amqps://` is refused by a build without TLS; it
-/// never falls back to plain text.
+/// # All settings
+///
+/// [`ConnectOptions::from_env`] reads the variables. A deadline is a number of seconds there (`0.5`), an empty variable is not set.
+///
+/// | what | setter | URL | environment | default |
+/// |---|---|---|---|---|
+/// | where, and as whom | - | all of it | `AMQP_URL` | `amqp://guest:guest@localhost:5672/%2f` |
+/// | user name, password | [`credentials`](Self::credentials), [`credentials_provider`](Self::credentials_provider) | `user:password@` | - | `guest`, `guest` |
+/// | name that the operator sees | [`connection_name`](Self::connection_name) | `connection_name` | `LEVERET_CONNECTION_NAME` | `leveret` |
+/// | heartbeat interval | [`heartbeat`](Self::heartbeat) | `heartbeat` (s) | `LEVERET_HEARTBEAT` (s) | 10 s |
+/// | trusted CAs | [`ca_file`](Self::ca_file), [`ca_pem`](Self::ca_pem) | `cacertfile` | `LEVERET_CA_FILE` | the system's |
+/// | own certificate and key | [`client_certificate_files`](Self::client_certificate_files), [`client_certificate_pem`](Self::client_certificate_pem) | `certfile`, `keyfile` | `LEVERET_CLIENT_CERT_FILE`, `LEVERET_CLIENT_KEY_FILE` | none |
+/// | name in the broker's certificate | [`server_name`](Self::server_name) | `server_name_indication` | `LEVERET_SERVER_NAME` | the host |
+/// | first connection, over all tries | [`startup_deadline`](Self::startup_deadline) | - | `LEVERET_STARTUP_DEADLINE` | 30 s |
+/// | one try with one host, handshakes included | [`connect_deadline`](Self::connect_deadline) | `connection_timeout` (ms) | `LEVERET_CONNECT_DEADLINE` | 10 s |
+/// | one request, such as a declaration | [`rpc_deadline`](Self::rpc_deadline) | - | `LEVERET_RPC_DEADLINE` | 15 s |
+/// | confirm of a job | [`confirm_deadline`](Self::confirm_deadline) | - | `LEVERET_CONFIRM_DEADLINE` | 30 s |
+/// | orderly close | [`close_deadline`](Self::close_deadline) | - | `LEVERET_CLOSE_DEADLINE` | 5 s |
+/// | unconfirmed jobs held | [`ledger_jobs`](Self::ledger_jobs) | - | - | 10,000 |
+/// | unconfirmed bytes held | [`ledger_bytes`](Self::ledger_bytes) | - | - | 64 MiB |
+/// | missing queues and exchanges | [`topology`](Self::topology) | - | `LEVERET_TOPOLOGY`: `declare`, `verify`, `none` | `declare` |
+/// | prefix of Leveret's own names | [`prefix`](Self::prefix) | - | `LEVERET_PREFIX` | `leveret` |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectOptions {
     pub(super) endpoint: Endpoint,
@@ -52,7 +67,7 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             name: "leveret".to_owned(),
@@ -64,11 +79,12 @@ impl ConnectOptions {
         }
     }
 
-    /// Reads `AMQP_URL` (required) and `LEVERET_HEARTBEAT` (seconds).
+    /// Reads `AMQP_URL` (required) and the other variables of [the table](Self#all-settings).
     ///
     /// # Errors
     ///
-    /// `AMQP_URL` is not set or is no URL for us, or `LEVERET_HEARTBEAT` is not a number from 0 to 65535.
+    /// `AMQP_URL` is not set or is no URL for us, or another variable is set to what it cannot be. The text names the variable and never
+    /// quotes it.
     ///
     /// ```no_run
     /// use leveret::{ConnectOptions, Producer};
@@ -79,7 +95,7 @@ impl ConnectOptions {
     /// # }
     /// ```
     pub fn from_env() -> Result<Self, InvalidOptions> {
-        env::from_lookup(|name| std::env::var(name).ok())
+        env::from_lookup(|name| std::env::var_os(name))
     }
 
     /// The name that the broker's operator sees beside the connection. By default `leveret`.
@@ -101,7 +117,16 @@ impl ConnectOptions {
         self
     }
 
-    /// How long connecting to one host may take, handshake included. By default 10 s.
+    /// How long [`Rabbit::connect`](crate::Rabbit::connect) and [`Producer::connect`](crate::Producer::connect) keep trying before they
+    /// give up. By default 30 s. Workers, and whoever has connected once, never give up.
+    #[must_use]
+    pub fn startup_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.startup = deadline;
+        self
+    }
+
+    /// How long connecting to one host may take, the handshakes of TLS and AMQP included. By default 10 s. A credentials provider has as
+    /// long to answer.
     #[must_use]
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
         self.deadlines.connect = deadline;
@@ -174,16 +199,6 @@ impl ConnectOptions {
         Ok(self)
     }
 
-    /// The user name and password, where they do not come from the URL. A `memory://` broker has none and ignores them.
-    #[must_use]
-    pub fn credentials(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
-        if let Endpoint::Amqp(amqp) = &mut self.endpoint {
-            amqp.username = username.into();
-            amqp.password = Secret(password.into());
-        }
-        self
-    }
-
     /// Where the broker is.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -224,66 +239,5 @@ impl ConnectOptions {
     #[must_use]
     pub fn name_prefix(&self) -> &str {
         &self.prefix
-    }
-}
-
-impl Default for ConnectOptions {
-    /// `amqp://localhost`.
-    fn default() -> Self {
-        Self::new(Endpoint::Amqp(AmqpEndpoint {
-            hosts: vec![Host {
-                name: "localhost".to_owned(),
-                port: uri::PORT,
-            }],
-            vhost: "/".to_owned(),
-            username: uri::GUEST.to_owned(),
-            password: Secret(uri::GUEST.to_owned()),
-        }))
-    }
-}
-
-impl fmt::Display for ConnectOptions {
-    /// The URL, with `***` for the password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.endpoint.fmt(f)
-    }
-}
-
-impl FromStr for ConnectOptions {
-    type Err = InvalidOptions;
-
-    /// Parses a URL. No environment variable is looked at.
-    fn from_str(url: &str) -> Result<Self, InvalidOptions> {
-        uri::parse(url)
-    }
-}
-
-impl TryFrom<&str> for ConnectOptions {
-    type Error = InvalidOptions;
-
-    fn try_from(url: &str) -> Result<Self, InvalidOptions> {
-        url.parse()
-    }
-}
-
-impl TryFrom<String> for ConnectOptions {
-    type Error = InvalidOptions;
-
-    fn try_from(url: String) -> Result<Self, InvalidOptions> {
-        url.parse()
-    }
-}
-
-impl TryFrom<&String> for ConnectOptions {
-    type Error = InvalidOptions;
-
-    fn try_from(url: &String) -> Result<Self, InvalidOptions> {
-        url.parse()
-    }
-}
-
-impl From<&ConnectOptions> for ConnectOptions {
-    fn from(options: &ConnectOptions) -> Self {
-        options.clone()
     }
 }

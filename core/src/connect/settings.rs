@@ -14,6 +14,8 @@ pub struct Deadlines {
     pub confirm: Duration,
     /// Closing a channel or a connection in order. By default 5 s.
     pub close: Duration,
+    /// The first connection, as `Rabbit::connect` waits for it, over any number of tries. By default 30 s.
+    pub startup: Duration,
 }
 
 /// How much a producer holds that the broker has not confirmed yet.
@@ -56,6 +58,17 @@ impl TopologyMode {
     pub(crate) fn declares(self) -> bool {
         matches!(self, Self::Declare | Self::Minimal)
     }
+
+    /// The mode by its name: `declare`, `minimal`, `verify` or `none`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "declare" => Some(Self::Declare),
+            "minimal" => Some(Self::Minimal),
+            "verify" => Some(Self::Verify),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Deadlines {
@@ -65,6 +78,7 @@ impl Default for Deadlines {
             rpc: Duration::from_secs(15),
             confirm: Duration::from_secs(30),
             close: Duration::from_secs(5),
+            startup: Duration::from_secs(30),
         }
     }
 }

@@ -1,35 +1,41 @@
 //! URLs, strictly: what could be read in two ways is refused, because the second way may put a password where it shows.
 
 use std::net::Ipv6Addr;
-use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::{AmqpEndpoint, Endpoint, Host, Secret};
 use super::error::InvalidOptions;
 use super::options::ConnectOptions;
+use super::query;
+use super::tls::TlsSettings;
 use crate::name::MAX_SHORT_STRING;
 
 pub(super) const PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
 pub(super) const GUEST: &str = "guest";
 
-type Parsed<T> = Result<T, InvalidOptions>;
+const SCHEMES: &str = "a broker URL begins with amqp://, amqps:// or memory://";
 
-const fn invalid<T>(reason: &'static str) -> Parsed<T> {
+pub(super) type Parsed<T> = Result<T, InvalidOptions>;
+
+pub(super) const fn invalid<T>(reason: &'static str) -> Parsed<T> {
     Err(InvalidOptions::new(reason))
 }
 
 pub(super) fn parse(url: &str) -> Parsed<ConnectOptions> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return invalid("a broker URL begins with amqp:// or memory://");
+        return invalid(SCHEMES);
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "amqp" => amqp(rest),
+        "amqp" => amqp(rest, false),
+        "amqps" if cfg!(feature = "rustls") => amqp(rest, true),
         "amqps" => invalid(
-            "amqps:// needs TLS, and this build of leveret has none; it does not fall back to an unencrypted connection",
+            "amqps:// needs TLS, and this build of leveret has none: build it with its feature `rustls`; it does not fall back to \
+             an unencrypted connection",
         ),
         "memory" => memory(rest),
-        _ => invalid("a broker URL begins with amqp:// or memory://"),
+        _ => invalid(SCHEMES),
     }
 }
 
@@ -41,7 +47,7 @@ fn memory(name: &str) -> Parsed<ConnectOptions> {
     Ok(ConnectOptions::new(Endpoint::Memory { name: name.to_owned() }))
 }
 
-fn amqp(rest: &str) -> Parsed<ConnectOptions> {
+fn amqp(rest: &str, encrypted: bool) -> Parsed<ConnectOptions> {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = address.split_once('/').unwrap_or((address, ""));
     // A raw `/`, `?` or `#` in a password ends the authority early and leaves the `@` behind it.
@@ -52,13 +58,17 @@ fn amqp(rest: &str) -> Parsed<ConnectOptions> {
     }
     let (userinfo, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (username, password) = credentials(userinfo)?;
-    let mut options = ConnectOptions::new(Endpoint::Amqp(AmqpEndpoint {
-        hosts: hosts_of(hosts)?,
+    let options = ConnectOptions::new(Endpoint::Amqp(AmqpEndpoint {
+        hosts: hosts_of(hosts, if encrypted { TLS_PORT } else { PORT })?,
         vhost: vhost(path)?,
         username,
         password,
+        provider: None,
+        encrypted,
+        tls: TlsSettings::default(),
     }));
-    apply_query(&mut options, query)?;
+    let options = query::apply(options, query)?;
+    options.check()?;
     Ok(options)
 }
 
@@ -89,18 +99,18 @@ fn vhost(path: &str) -> Parsed<String> {
     Ok(vhost)
 }
 
-fn decode(text: &str) -> Parsed<String> {
+pub(super) fn decode(text: &str) -> Parsed<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => invalid("a percent-encoded part of the broker URL is not UTF-8"),
     }
 }
 
-fn hosts_of(list: &str) -> Parsed<Vec<Host>> {
-    list.split(',').map(host).collect()
+fn hosts_of(list: &str, default_port: u16) -> Parsed<Vec<Host>> {
+    list.split(',').map(|text| host(text, default_port)).collect()
 }
 
-fn host(text: &str) -> Parsed<Host> {
+fn host(text: &str, default_port: u16) -> Parsed<Host> {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => ipv6(rest)?,
         None => text.split_once(':').unwrap_or((text, "")),
@@ -113,7 +123,7 @@ fn host(text: &str) -> Parsed<Host> {
     }
     Ok(Host {
         name: name.to_owned(),
-        port: port_of(port)?,
+        port: port_of(port, default_port)?,
     })
 }
 
@@ -133,42 +143,12 @@ fn ipv6(text: &str) -> Parsed<(&str, &str)> {
     }
 }
 
-fn port_of(text: &str) -> Parsed<u16> {
+fn port_of(text: &str, default_port: u16) -> Parsed<u16> {
     if text.is_empty() {
-        return Ok(PORT);
+        return Ok(default_port);
     }
     match text.parse() {
         Ok(port) if port > 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
         _ => invalid("a port in the broker URL is not a number from 1 to 65535"),
     }
-}
-
-fn apply_query(options: &mut ConnectOptions, query: &str) -> Parsed<()> {
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match key {
-            "heartbeat" => {
-                let reason = "`heartbeat` in the broker URL is not a whole number of seconds from 0 to 65535";
-                options.heartbeat = heartbeat(value, reason)?;
-            }
-            "connection_timeout" => match value.parse() {
-                Ok(millis) => options.deadlines.connect = Duration::from_millis(millis),
-                Err(_) => {
-                    return invalid("`connection_timeout` in the broker URL is not a whole number of milliseconds");
-                }
-            },
-            "connection_name" => options.name = decode(value)?,
-            _ => {
-                return invalid(
-                    "the broker URL's query has a parameter that is none of heartbeat, connection_timeout and connection_name",
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A heartbeat interval in seconds.
-pub(super) fn heartbeat(text: &str, reason: &'static str) -> Parsed<u16> {
-    text.parse().or(invalid(reason))
 }

@@ -134,6 +134,17 @@ impl Lane {
         self.room.is_closed()
     }
 
+    /// Whether everything that it was given is resolved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.room.is_empty()
+    }
+
+    /// Waits until everything that it was given is resolved.
+    pub async fn emptied(&self) {
+        self.room.emptied().await;
+    }
+
     fn accept(&self, publish: Publish, deadline: Duration, room: RoomTaken) -> Publishing {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();

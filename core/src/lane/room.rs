@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How much a ledger may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,34 @@ pub(super) struct Room {
     bytes: Arc<Semaphore>,
     /// The largest claim: a message above the limit may have the ledger for itself.
     max_claim: u32,
+    emptiness: Arc<Emptiness>,
+}
+
+/// Knows when the last entry is resolved.
+#[derive(Debug)]
+struct Emptiness {
+    entries: Arc<Semaphore>,
+    /// How many entries there is room for.
+    limit: usize,
+    reached: Notify,
+}
+
+impl Emptiness {
+    fn is_reached(&self) -> bool {
+        self.entries.available_permits() == self.limit
+    }
+}
+
+/// Looks, once the room is given back, whether it was the last that was taken.
+#[derive(Debug)]
+struct Leaving(Arc<Emptiness>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if self.0.is_reached() {
+            self.0.reached.notify_waiters();
+        }
+    }
 }
 
 /// The room that one entry takes up, as long as this lives.
@@ -25,16 +53,25 @@ pub(super) struct Room {
 pub(super) struct RoomTaken {
     _entry: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
+    /// The last field: it is dropped when the others have been.
+    _leaving: Leaving,
 }
 
 impl Room {
     pub(super) fn new(limits: RoomLimits) -> Self {
-        let entries = limits.entries.clamp(1, Semaphore::MAX_PERMITS);
+        let limit = limits.entries.clamp(1, Semaphore::MAX_PERMITS);
         let bytes = limits.bytes.clamp(1, u32::MAX as usize);
+        let entries = Arc::new(Semaphore::new(limit));
+        let emptiness = Emptiness {
+            entries: Arc::clone(&entries),
+            limit,
+            reached: Notify::new(),
+        };
         Self {
-            entries: Arc::new(Semaphore::new(entries)),
+            entries,
             bytes: Arc::new(Semaphore::new(bytes)),
             max_claim: u32::try_from(bytes).unwrap_or(u32::MAX),
+            emptiness: Arc::new(emptiness),
         }
     }
 
@@ -45,20 +82,40 @@ impl Room {
             .acquire_many_owned(self.claim(bytes))
             .await
             .ok()?;
-        Some(RoomTaken {
-            _entry: entry,
-            _bytes: bytes,
-        })
+        Some(self.taken(entry, bytes))
     }
 
     /// Takes room if there is any now.
     pub(super) fn try_take(&self, bytes: usize) -> Option<RoomTaken> {
         let entry = Arc::clone(&self.entries).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.claim(bytes)).ok()?;
-        Some(RoomTaken {
+        Some(self.taken(entry, bytes))
+    }
+
+    fn taken(&self, entry: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> RoomTaken {
+        RoomTaken {
             _entry: entry,
             _bytes: bytes,
-        })
+            _leaving: Leaving(Arc::clone(&self.emptiness)),
+        }
+    }
+
+    /// Whether nobody has any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.emptiness.is_reached()
+    }
+
+    /// Waits until nobody has any.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let mut reached = std::pin::pin!(self.emptiness.reached.notified());
+            // Registered before the look: an end in between is not missed.
+            reached.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            reached.await;
+        }
     }
 
     /// Nobody gets room any more.

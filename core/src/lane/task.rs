@@ -255,7 +255,8 @@ impl LaneTask {
         };
         if self.alarm.as_ref().is_none_or(|(at, _)| *at > next) {
             // A timer may be a millisecond early or late; a little late is right for a deadline.
-            let wait = next.saturating_sub(self.settings.clock.now()) + Duration::from_millis(1);
+            let left = next.saturating_sub(self.settings.clock.now());
+            let wait = left.saturating_add(Duration::from_millis(1));
             self.alarm = Some((next, Box::pin(tokio::time::sleep(wait))));
         }
     }

@@ -339,6 +339,18 @@ fn lost_connections_make_no_suspects() {
         assert_eq!(desk.send(), ["a", "b"], "both together, not alone");
         desk.lose(BrokerErrorKind::Transport);
     }
+    // Nor do they confirm a suspicion: two deaths of the channel made one, and a third death that is nobody's doing refuses nobody.
+    for _ in 0..2 {
+        assert_eq!(desk.send(), ["a", "b"]);
+        desk.lose(BrokerErrorKind::Protocol);
+    }
+    assert_eq!(desk.send(), ["a"], "alone now");
+    desk.lose(BrokerErrorKind::Transport);
+    assert_eq!(desk.send(), ["a"]);
+    desk.ack(0);
+    assert_eq!(desk.send(), ["b"]);
+    desk.ack(1);
+    assert_eq!(desk.results(), [stored("a"), stored("b")]);
 }
 
 #[test]

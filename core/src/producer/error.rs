@@ -43,6 +43,8 @@ enum Kind {
     Forbidden(String),
     /// A middleware of the producer kept it.
     NotHandedOn(NotHandedOn),
+    /// The connections were closed for good.
+    Closed,
     /// The ledger had no room, and the caller did not want to wait.
     LedgerFull,
     /// The ledger tells how it ended.
@@ -102,13 +104,20 @@ impl EnqueueError {
         }
     }
 
+    pub(super) fn closed(receipt: Receipt) -> Self {
+        Self {
+            receipt: Some(receipt),
+            kind: Kind::Closed,
+        }
+    }
+
     /// What became of the job.
     #[must_use]
     pub fn fate(&self) -> Fate {
         match &self.kind {
             Kind::Invalid(reason) => Fate::Refused(Why::Unsendable(reason.clone())),
             Kind::Forbidden(reason) => Fate::Refused(Why::Middleware(reason.clone())),
-            Kind::LedgerFull | Kind::NotHandedOn(_) => Fate::NotSent,
+            Kind::LedgerFull | Kind::Closed | Kind::NotHandedOn(_) => Fate::NotSent,
             Kind::Ended(fate) => fate.clone(),
         }
     }
@@ -160,6 +169,7 @@ impl fmt::Display for EnqueueError {
             Kind::NotHandedOn(NotHandedOn::AtOnce) => {
                 f.write_str("was not sent: a middleware of the producer has to wait, which `try_enqueue` cannot; use `enqueue`")
             }
+            Kind::Closed => f.write_str("was not sent: the producer was closed; enqueue it with another"),
             Kind::LedgerFull => f.write_str(
                 "was not sent: the ledger of unconfirmed jobs is full; wait for room with `enqueue`, or raise the limit",
             ),

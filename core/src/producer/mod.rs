@@ -22,7 +22,6 @@ use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::lane::{Lane, Publish};
-use crate::ledger::Fate;
 use crate::queue::Queue;
 use crate::rabbit::{ConnectError, Rabbit};
 
@@ -50,13 +49,13 @@ use crate::rabbit::{ConnectError, Rabbit};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Producer {
-    rabbit: Rabbit,
     shared: Arc<Shared>,
 }
 
-/// What every enqueue needs.
+/// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
 #[derive(Debug, Clone)]
 struct Shared {
+    rabbit: Rabbit,
     lane: Lane,
     targets: Arc<Targets>,
     limits: Limits,
@@ -86,9 +85,9 @@ impl Producer {
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
             ways: rabbit.ways(),
+            rabbit,
         };
         Self {
-            rabbit,
             shared: Arc::new(shared),
         }
     }
@@ -131,7 +130,6 @@ impl Producer {
         };
         Self {
             shared: Arc::new(shared),
-            ..self
         }
     }
 
@@ -253,13 +251,13 @@ impl Producer {
     /// The connection that this producer uses.
     #[must_use]
     pub fn rabbit(&self) -> &Rabbit {
-        &self.rabbit
+        &self.shared.rabbit
     }
 
     /// Waits until what was accepted is confirmed, for the close deadline at the most, then closes the connection for
     /// everyone who shares it.
     pub async fn close(&self) {
-        self.rabbit.close().await;
+        self.shared.rabbit.close().await;
     }
 }
 
@@ -301,17 +299,21 @@ impl Shared {
     }
 
     /// Hands a job to the ledger, once there is room for it.
-    async fn hand_over(&self, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
+    async fn hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
         let (publish, receipt) = self.prepare(envelope, timeout)?;
-        Ok(Pending::new(self.lane.publish(publish).await, receipt))
+        if self.lane.is_stopped() {
+            return Err(EnqueueError::closed(receipt));
+        }
+        let publishing = self.lane.publish(publish).await;
+        Ok(Pending::new(publishing, receipt, Arc::clone(self)))
     }
 
     /// Hands a job to the ledger, if there is room for it.
-    fn try_hand_over(&self, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
+    fn try_hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
         let (publish, receipt) = self.prepare(envelope, timeout)?;
         match self.lane.try_publish(publish) {
-            Ok(publishing) => Ok(Pending::new(publishing, receipt)),
-            Err(_) if self.lane.is_stopped() => Err(EnqueueError::new(receipt, Fate::NotSent)),
+            Ok(publishing) => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
+            Err(_) if self.lane.is_stopped() => Err(EnqueueError::closed(receipt)),
             Err(_) => Err(EnqueueError::ledger_full(receipt)),
         }
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::Receipt;
 use super::error::EnqueueError;
+use super::{Receipt, Shared};
 use crate::id::JobId;
 use crate::lane::Publishing;
 
@@ -17,14 +18,16 @@ pub struct Pending {
     publishing: Publishing,
     receipt: Receipt,
     observers: Observers,
+    _kept: Arc<Shared>,
 }
 
 impl Pending {
-    pub(super) fn new(publishing: Publishing, receipt: Receipt) -> Self {
+    pub(super) fn new(publishing: Publishing, receipt: Receipt, kept: Arc<Shared>) -> Self {
         Self {
             publishing,
             receipt,
             observers: Observers::default(),
+            _kept: kept,
         }
     }
 

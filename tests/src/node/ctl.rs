@@ -78,7 +78,12 @@ impl Node {
     /// If the node does not answer.
     pub async fn queues(&self) -> Vec<QueueDepth> {
         let columns = ["name", "messages", "messages_ready", "messages_unacknowledged"];
-        self.list("list_queues", &columns).await
+        self.list_queues(&columns).await
+    }
+
+    /// These columns of every queue of the default virtual host.
+    pub(crate) async fn list_queues<T: for<'a> Deserialize<'a>>(&self, columns: &[&str]) -> Vec<T> {
+        self.list("list_queues", columns).await
     }
 
     /// The depth of `queue`, or `None` if there is no such queue; see [`queues`](Node::queues).

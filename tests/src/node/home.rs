@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::installation::Installation;
 use crate::ports::PortClaim;
@@ -15,12 +16,15 @@ use crate::ports::PortClaim;
 const TAIL_LINES: usize = 40;
 
 /// Where a chroot's node finds its programs: the variables of this process mean nothing in there.
-const CHROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const CHROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/erlang/bin";
+
+/// Enters the root directory `$0`. Without /proc a node cannot watch its memory. It is mounted in a namespace of the node's own,
+/// so that it goes with it; and nothing here forks, so that the pid stays.
+const ENTER: &str = r#"mount -t proc proc "$0/proc" && exec chroot "$0" "$@""#;
 
 /// Everything on disk that belongs to one node, and the numbers it owns.
 #[derive(Debug)]
 pub(super) struct Home {
-    installation: Installation,
     /// As this process names it.
     directory: PathBuf,
     /// As the node names it; the same without a chroot.
@@ -28,31 +32,54 @@ pub(super) struct Home {
     amqp: PortClaim,
     /// Erlang distribution: how `rabbitmqctl` talks to the node.
     distribution: PortClaim,
+    fellowship: Arc<Fellowship>,
+    /// Whether it came first, and so has the port mapper to look after.
+    is_first: bool,
+}
+
+/// What nodes must have in common to know each other.
+#[derive(Debug)]
+struct Fellowship {
+    installation: Installation,
+    cookie: String,
     epmd: PortClaim,
 }
 
 impl Home {
     pub(super) fn create(installation: Installation, settings: &[&str]) -> Home {
+        let fellowship = Fellowship {
+            installation,
+            cookie: format!("{:016x}", RandomState::new().hash_one(())),
+            epmd: PortClaim::take(),
+        };
+        Home::make(Arc::new(fellowship), true, settings)
+    }
+
+    /// A home for a node that knows the one of `first`.
+    pub(super) fn beside(first: &Home, settings: &[&str]) -> Home {
+        Home::make(Arc::clone(&first.fellowship), false, settings)
+    }
+
+    fn make(fellowship: Arc<Fellowship>, is_first: bool, settings: &[&str]) -> Home {
         let name = format!(
             "leveret-node-{}-{:08x}",
             std::process::id(),
             RandomState::new().hash_one(()) >> 32
         );
-        let inside = match &installation {
+        let inside = match &fellowship.installation {
             Installation::System(_) => env::temp_dir().join(name),
             Installation::Chroot { .. } => Path::new("/tmp").join(name),
         };
-        let directory = installation.outside(&inside);
+        let directory = fellowship.installation.outside(&inside);
         let made = DirBuilder::new().mode(0o700).create(&directory);
         made.unwrap_or_else(|error| panic!("cannot create {}: {error}", directory.display()));
-        let (amqp, distribution, epmd) = (PortClaim::take(), PortClaim::take(), PortClaim::take());
         let home = Home {
-            installation,
             directory,
             inside,
-            amqp,
-            distribution,
-            epmd,
+            amqp: PortClaim::take(),
+            distribution: PortClaim::take(),
+            fellowship,
+            is_first,
         };
         home.write_files(settings);
         home
@@ -66,18 +93,18 @@ impl Home {
         self.amqp.number()
     }
 
-    /// The port mapper of this node alone, in the foreground: one that Erlang starts by itself would outlive the node.
-    pub(super) fn epmd(&self) -> Command {
-        self.command("epmd")
+    /// The port mapper of this node and those beside it, in the foreground: one that Erlang starts by itself would outlive them.
+    pub(super) fn epmd(&self) -> Option<Command> {
+        self.is_first.then(|| self.command("epmd"))
     }
 
     /// The broker. It replaces the script's process, so that the child's pid is the Erlang machine's.
     pub(super) fn broker(&self) -> Command {
-        self.command(self.installation.bin().join("rabbitmq-server"))
+        self.command(self.fellowship.installation.bin().join("rabbitmq-server"))
     }
 
     pub(super) fn ctl(&self) -> Command {
-        let mut command = self.command(self.installation.bin().join("rabbitmqctl"));
+        let mut command = self.command(self.fellowship.installation.bin().join("rabbitmqctl"));
         command.args(["--node", &self.node_name()]);
         command
     }
@@ -105,7 +132,7 @@ impl Home {
         queues.all(|queue| names.windows(queue.len()).any(|bytes| bytes == queue))
     }
 
-    fn node_name(&self) -> String {
+    pub(super) fn node_name(&self) -> String {
         format!("leveret{}@localhost", self.amqp.number())
     }
 
@@ -121,8 +148,7 @@ impl Home {
         // Quorum queues report their counts to `rabbitmqctl` by this clock; the usual 5 s would make every look late.
         self.write("advanced.config", "[{rabbit, [{quorum_tick_interval, 200}]}].\n");
         self.write("enabled_plugins", "[].\n");
-        let secret = format!("{:016x}", RandomState::new().hash_one(()));
-        self.write(".erlang.cookie", &secret);
+        self.write(".erlang.cookie", &self.fellowship.cookie);
     }
 
     /// Readable by the owner alone: Erlang refuses a cookie that others may read.
@@ -135,7 +161,7 @@ impl Home {
 
     /// `program` with the node's environment and nothing else: a developer's own RabbitMQ variables must not matter.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        match &self.installation {
+        match &self.fellowship.installation {
             Installation::System(_) => {
                 let mut command = Command::new(program);
                 let path = env::var("PATH").unwrap_or_else(|_| CHROOT_PATH.to_owned());
@@ -143,8 +169,9 @@ impl Home {
                 command
             }
             Installation::Chroot { root, .. } => {
-                let mut command = Command::new("chroot");
+                let mut command = Command::new("unshare");
                 command
+                    .args(["--mount", "sh", "-c", ENTER])
                     .arg(root)
                     .args(["/usr/bin/env", "-i"])
                     .arg(format!("PATH={CHROOT_PATH}"));
@@ -165,7 +192,7 @@ impl Home {
             ("LC_ALL", "C.UTF-8".to_owned()),
             ("ERL_CRASH_DUMP_SECONDS", "0".to_owned()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-            ("ERL_EPMD_PORT", self.epmd.number().to_string()),
+            ("ERL_EPMD_PORT", self.fellowship.epmd.number().to_string()),
             ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
             // Makes the start script exec the Erlang machine instead of waiting for it; `-noinput` is what it then drops.
             ("RABBITMQ_ALLOW_INPUT", "true".to_owned()),

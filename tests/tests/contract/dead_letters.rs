@@ -166,8 +166,16 @@ pub(crate) async fn a_delivery_limit_allows_one_more_delivery_than_it_says(fixtu
     let yard = Yard::declared(&*session).await;
     fill(&*session, &yard.work, ["one"]).await;
 
-    // When the message is requeued each time, then it comes three times
+    // When the message is requeued each time, then it comes three times; where a requeue does not count, for ever
     let mut consumer = session.consume(&yard.work, 1).await.unwrap();
+    if !fixture.version().await.counts_nacks() {
+        for _ in 0..9 {
+            let delivery = delivery(&mut *consumer).await;
+            assert_eq!(count(&delivery.message), 0);
+            settle(&mut *consumer, delivery, Requeue);
+        }
+        return assert_eq!(id(&delivery(&mut *consumer).await.message), "one");
+    }
     for expected in 0..3 {
         let delivery = delivery(&mut *consumer).await;
         assert_eq!(count(&delivery.message), expected);
@@ -204,17 +212,25 @@ pub(crate) async fn a_lost_connection_counts_as_a_failed_delivery(fixture: &dyn 
 }
 
 pub(crate) async fn the_count_of_deliveries_starts_again_in_the_dead_letter_queue(fixture: &dyn Fixture) {
-    // Given a message that was delivered twice before it died
+    // Given a message that was delivered twice before it died, first to a client that vanished with it
     let session = connect(fixture).await;
     let yard = Yard::declared(&*session).await;
     fill(&*session, &yard.work, ["one"]).await;
-    take(&*session, &yard.work, Requeue).await;
+    let client = connect(fixture).await;
+    let mut vanishing = client.consume(&yard.work, 1).await.unwrap();
+    delivery(&mut *vanishing).await;
+    client.close().await;
     assert_eq!(count(&take(&*session, &yard.work, DeadLetter).await), 1);
 
-    // When it is delivered from the dead-letter queue, then it counts from nought
+    // When it is delivered from the dead-letter queue, then it counts from nought, or goes on from where it was
     let mut consumer = session.consume(&yard.dead, 1).await.unwrap();
     let dead = delivery(&mut *consumer).await;
-    assert_eq!((dead.redelivered, count(&dead.message)), (false, 0));
+    let told = (dead.redelivered, count(&dead.message));
+    match fixture.version().await.dead_letters_keep_their_count() {
+        false => assert_eq!(told, (false, 0)),
+        // Whether the death itself counts differs from run to run.
+        true => assert!(matches!(told, (true, 1 | 2)), "{told:?}"),
+    }
 }
 
 pub(crate) async fn a_second_death_is_recorded_before_the_first(fixture: &dyn Fixture) {

@@ -64,7 +64,10 @@ pub(crate) async fn a_different_queue_is_a_mismatch_that_names_what_differs(fixt
     );
     let classic = refused(fixture, queue(&name, [])).await;
     let expected = "'x-queue-type' for queue";
-    let values = "received none but current is the value 'quorum' of type 'longstr'";
+    let values = match fixture.version().await.names_the_default_queue_type() {
+        false => "received none but current is the value 'quorum' of type 'longstr'",
+        true => "received 'classic' but current is 'quorum'",
+    };
     assert_says(&classic, BrokerErrorKind::Mismatch, &[&name, expected, values]);
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use leveret::Message;
 use leveret::broker::{Broker, Destination};
+use leveret_tests::node::Version;
 
 pub(crate) use memory::MemoryFixture;
 pub(crate) use rabbit::RabbitFixture;
@@ -27,6 +28,9 @@ pub(crate) struct Depth {
 #[async_trait]
 pub(crate) trait Fixture: Send + Sync {
     fn broker(&self) -> Arc<dyn Broker>;
+
+    /// Where RabbitMQ's versions differ, a promise says for which it holds.
+    async fn version(&self) -> Version;
 
     /// `None`: there is no such queue. RabbitMQ's numbers are a moment old.
     async fn depth(&self, queue: &str) -> Option<Depth>;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use leveret::Message;
 use leveret::broker::memory::MemoryBroker;
 use leveret::broker::{Broker, Destination};
+use leveret_tests::node::Version;
 
 use super::{Depth, Fixture};
 
@@ -25,6 +26,10 @@ impl MemoryFixture {
 impl Fixture for MemoryFixture {
     fn broker(&self) -> Arc<dyn Broker> {
         Arc::new(self.broker.clone())
+    }
+
+    async fn version(&self) -> Version {
+        Version::V3_10
     }
 
     async fn depth(&self, queue: &str) -> Option<Depth> {

@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use leveret::broker::Settlement::Ack;
 use leveret::broker::{Answer, Argument, BrokerError, BrokerErrorKind, Destination, Health, Publisher};
+use leveret::envelope::DEFAULT_FRAME_MAX;
 use leveret::{HeaderValue, Headers, Message};
 use leveret_tests::signal::soon;
 
@@ -216,6 +217,12 @@ pub(crate) async fn what_amqp_cannot_carry_is_refused_before_it_is_sent(fixture:
     let long = "x".repeat(256);
     let mut headed = message("headed");
     headed.properties.headers.insert(long.clone(), HeaderValue::Null);
+    let mut nested = message("nested");
+    let table = HeaderValue::Table(Headers::from([(long.clone(), HeaderValue::Null)]));
+    nested
+        .properties
+        .headers
+        .insert("list".to_owned(), HeaderValue::List(vec![table]));
     let here = Destination::queue(&queue);
 
     // When they are used, then each is refused, and the channel goes on
@@ -224,11 +231,36 @@ pub(crate) async fn what_amqp_cannot_carry_is_refused_before_it_is_sent(fixture:
         (&to(&long, "key"), &message("exchange")),
         (&here, &message(&long)),
         (&here, &headed),
+        (&here, &nested),
     ] {
         let error = publisher.publish(1, to, message).unwrap_err();
         assert_eq!(error.kind(), BrokerErrorKind::Protocol, "{error}");
     }
     assert_eq!(publish(&mut *publisher, &here, &message("next")).await, (true, None));
+    assert_eq!(session.inspect(&queue).await.unwrap().ready, 1);
+}
+
+pub(crate) async fn headers_that_do_not_fit_a_frame_are_refused_before_they_are_sent(fixture: &dyn Fixture) {
+    // Given two messages whose headers fill a frame, one of them by a byte too much
+    let (session, queue) = with_queue(fixture).await;
+    let mut publisher = session.publisher().await.unwrap();
+    let here = Destination::queue(&queue);
+    let headed = |size: usize| {
+        let mut headed = message("headed");
+        let headers = &mut headed.properties.headers;
+        headers.insert("filling".to_owned(), "".into());
+        let text = "x".repeat(size - headed.header_size());
+        headed.properties.headers.insert("filling".to_owned(), text.into());
+        headed
+    };
+    let (fits, does_not) = (headed(DEFAULT_FRAME_MAX), headed(DEFAULT_FRAME_MAX + 1));
+
+    // When they are sent, then that one is refused, and it costs nobody else anything
+    let error = publisher.publish(1, &here, &does_not).unwrap_err();
+    assert_eq!(error.kind(), BrokerErrorKind::Protocol, "{error}");
+    assert!(error.to_string().contains("131072 bytes"), "{error}");
+    assert_eq!(publish(&mut *publisher, &here, &fits).await, (true, None));
+    assert_eq!(*session.health().borrow(), Health::Open);
     assert_eq!(session.inspect(&queue).await.unwrap().ready, 1);
 }
 

@@ -8,6 +8,7 @@ use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use leveret::Message;
 use leveret::broker::{Broker, Destination, rabbit_broker};
+use leveret_tests::node::Version;
 use leveret_tests::signal::eventually;
 use leveret_tests::{Node, logs, shared};
 
@@ -41,10 +42,8 @@ impl RabbitFixture {
         Self::on(OwnOrShared::Shared(shared().await)).await
     }
 
-    /// A delivery that is held for a moment is too old here, but the broker looks only when it is told to.
     pub(crate) async fn alone() -> Self {
-        let node = Node::start_with(&["consumer_timeout = 50"]).await;
-        Self::on(OwnOrShared::Own(Box::new(node))).await
+        Self::on(OwnOrShared::Own(Box::new(Node::start().await))).await
     }
 
     async fn on(node: OwnOrShared) -> Self {
@@ -70,6 +69,10 @@ impl RabbitFixture {
 impl Fixture for RabbitFixture {
     fn broker(&self) -> Arc<dyn Broker> {
         Arc::clone(&self.broker)
+    }
+
+    async fn version(&self) -> Version {
+        self.node.version().await
     }
 
     async fn depth(&self, queue: &str) -> Option<Depth> {
@@ -121,8 +124,11 @@ impl Fixture for RabbitFixture {
     }
 
     async fn close_channels_of(&self, _queue: &str) {
-        // Not by a clock: each channel is told to look whether a delivery is older than the consumer timeout.
-        self.eval("[P ! tick || P <- rabbit_channel:list()].").await;
+        // As if the client had acked what it never got: an error of the channel's own, in every version.
+        let close =
+            "[gen_server:cast(P, {method, {'basic.ack', 99999, false}, none, noflow}) || P <- rabbit_channel:list(),
+                      [{_, Held}] <- [rabbit_channel:info(P, [messages_unacknowledged])], Held > 0].";
+        self.eval(close).await;
     }
 
     async fn set_alarm(&self, raised: bool) {

@@ -23,14 +23,13 @@ pub(crate) async fn a_requeued_message_comes_again_marked_and_counted(fixture: &
     let (session, queue) = with_queue(fixture).await;
     fill(&*session, &queue, ["one"]).await;
     let mut consumer = session.consume(&queue, 5).await.unwrap();
+    let counts = fixture.version().await.counts_nacks();
 
-    for expected in 0..4 {
+    for round in 0..4 {
         let delivery = delivery(&mut *consumer).await;
         assert_eq!(id(&delivery.message), "one");
-        assert_eq!(
-            (delivery.redelivered, count(&delivery.message)),
-            (expected > 0, expected)
-        );
+        let counted = if counts { round } else { 0 };
+        assert_eq!((delivery.redelivered, count(&delivery.message)), (round > 0, counted));
         settle(&mut *consumer, delivery, Requeue);
     }
 }
@@ -63,7 +62,11 @@ pub(crate) async fn requeued_messages_come_before_those_that_wait(fixture: &dyn 
 
 pub(crate) async fn a_queue_without_a_limit_puts_requeued_messages_last(fixture: &dyn Fixture) {
     let unlimited = quorum(&unique("queue"), []);
-    assert_eq!(order_after_a_requeue(fixture, unlimited).await, ["b", "c", "a"]);
+    let order = order_after_a_requeue(fixture, unlimited).await;
+    match fixture.version().await.limits_deliveries_by_itself() {
+        false => assert_eq!(order, ["b", "c", "a"]),
+        true => assert_eq!(order, ["a", "b", "c"]),
+    }
 }
 
 pub(crate) async fn a_classic_queue_puts_a_requeued_message_where_it_was(fixture: &dyn Fixture) {

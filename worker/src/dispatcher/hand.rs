@@ -12,6 +12,7 @@ use super::orphans::Orphans;
 use super::successor::Successor;
 use crate::cancellation::Cause;
 use crate::context::Attempt;
+use crate::load::Load;
 use crate::registry::Entry;
 
 /// One delivery in hand.
@@ -52,21 +53,34 @@ pub(super) enum Stage {
 }
 
 /// All deliveries in hand. Those that wait are started in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hand {
     held: BTreeMap<u64, Held>,
     waiting: VecDeque<u64>,
     orphans: Orphans,
     last_number: u64,
+    /// Told how many there are; read by whoever waits until the worker has none.
+    load: Arc<Load>,
 }
 
 impl Hand {
+    pub(super) fn new(load: Arc<Load>) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            orphans: Orphans::default(),
+            last_number: 0,
+            load,
+        }
+    }
+
     pub(super) fn add(&mut self, held: Held) -> u64 {
         self.last_number += 1;
         if matches!(held.stage, Stage::Waiting(_)) {
             self.waiting.push_back(self.last_number);
         }
         self.held.insert(self.last_number, held);
+        self.load.add(1);
         self.last_number
     }
 
@@ -77,6 +91,7 @@ impl Hand {
     /// Takes a delivery out of the hand, with the key of its message if it has one.
     pub(super) fn remove(&mut self, number: u64) -> Option<(Held, Option<Key>)> {
         let held = self.held.remove(&number)?;
+        self.load.take(1);
         let key = Key::of(&held.attempt.incoming);
         if let Some(key) = &key {
             self.orphans.forget(key, number);
@@ -112,7 +127,7 @@ impl Hand {
         self.held.values().filter_map(|held| held.lease.as_ref())
     }
 
-    /// A redelivery of a message that is in hand without a lease: gives it the new one. Otherwise the lease comes back.
+    /// A redelivery of a message that is in hand without a lease, or with a doubtful one: gives it the new one. Otherwise the lease comes back.
     pub(super) fn adopt(&mut self, key: &Key, lease: ChannelLease, now: Duration) -> Result<u64, ChannelLease> {
         let Some(number) = self.orphans.adopt(key) else {
             return Err(lease);
@@ -126,12 +141,24 @@ impl Hand {
         Ok(number)
     }
 
+    /// The broker has cancelled the consumer. From 4.3 on it does so over one job that was held for too long: it takes no ack for that
+    /// one and delivers it again, while the others can still be settled. So each keeps its lease, and can be joined.
+    pub(super) fn doubt_leases(&mut self) {
+        for (number, held) in &self.held {
+            let comes_to_an_end = matches!(held.stage, Stage::Running(_) | Stage::Settling { .. });
+            if let Some(key) = Key::of(&held.attempt.incoming).filter(|_| comes_to_an_end) {
+                self.orphans.add(key, *number);
+            }
+        }
+    }
+
     /// Channels are gone. What waited is forgotten, because it comes again; what runs is told, runs on, and can be joined by its
     /// redelivery; a successor that was not sent yet is taken back.
     pub(super) fn lose(&mut self, channels: &Channels) {
         let Self {
             held, waiting, orphans, ..
         } = self;
+        let before = held.len();
         held.retain(|number, held| {
             if held.lease.as_ref().is_none_or(|lease| channels.honours(lease)) {
                 return true;
@@ -148,6 +175,7 @@ impl Hand {
             true
         });
         waiting.retain(|number| held.contains_key(number));
+        self.load.take(before - held.len());
     }
 
     /// Tells every running handler that the worker shuts down.
@@ -157,5 +185,11 @@ impl Hand {
                 held.attempt.switch.fire(Cause::Shutdown);
             }
         }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.load.take(self.held.len());
     }
 }

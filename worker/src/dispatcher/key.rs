@@ -60,4 +60,16 @@ mod tests {
         assert_eq!(key(1), key(1));
         assert_ne!(key(1), key(2));
     }
+
+    #[test]
+    fn an_id_that_is_used_again_is_another_message() {
+        let made = |at| {
+            let mut incoming = message(Some("a"), Some(0));
+            incoming.made_at = at;
+            Key::of(&incoming)
+        };
+        assert_eq!(made(Some(1)), made(Some(1)));
+        assert_ne!(made(Some(1)), made(Some(2)));
+        assert_ne!(made(Some(1)), made(None));
+    }
 }

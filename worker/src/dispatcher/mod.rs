@@ -34,6 +34,7 @@ use tokio::time::Sleep;
 use crate::config::QueuePlan;
 use crate::context::Surroundings;
 use crate::health::{QueueState, Reporter};
+use crate::load::Load;
 use crate::registry::Registry;
 use crate::report::QueueReport;
 use crate::verdict::Ended;
@@ -61,6 +62,7 @@ pub(crate) struct Setup {
     pub(crate) registry: Arc<Registry>,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) reporter: Reporter,
+    pub(crate) load: Arc<Load>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) shutdown_grace: Duration,
 }
@@ -143,10 +145,10 @@ impl Dispatcher {
         };
         Self {
             memory: Memory::new(setup.plan.prefetch),
+            hand: Hand::new(setup.load.clone()),
             setup,
             wires,
             channels: Channels::default(),
-            hand: Hand::default(),
             tasks: Tasks::default(),
             alarm: None,
             report: QueueReport::default(),
@@ -229,6 +231,7 @@ impl Dispatcher {
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
                 self.retire();
+                self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
                 self.down(&error);

@@ -7,14 +7,14 @@ use super::key::Key;
 /// The jobs in hand that the broker will deliver again, by the message that they are. A redelivery joins the job here instead of
 /// running it a second time beside the first.
 ///
-/// A job enters when its lease is lost and not when it starts: nearly all of them are settled without.
+/// A job enters when its lease is lost or in doubt and not when it starts: nearly all of them are settled without.
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
     numbers: HashMap<Key, u64>,
 }
 
 impl Orphans {
-    /// The lease of job `number` was lost.
+    /// The lease of job `number` was lost, or may be.
     pub(crate) fn add(&mut self, key: Key, number: u64) {
         // Two copies of one message can be in hand at once (a resend). Either may be joined; the first is likelier done.
         self.numbers.entry(key).or_insert(number);

@@ -34,6 +34,44 @@ async fn a_job_whose_ack_was_lost_is_acked_unrun_when_it_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_that_is_used_again_is_not_taken_for_the_job_that_was_finished() {
+    // Given two jobs under one id, made at different times: one runs, the other waits for its slot
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let builder = stand.worker().concurrency(&MAIL, 1).prefetch(&MAIL, 2);
+    let running = Running::start(builder.state(probe).register(hold)).await;
+    for (number, made_at) in [(1, 1_000), (2, 2_000)] {
+        let envelope = leveret::Envelope::new(Note { number }).expect("plain");
+        let envelope = envelope.with_id("note".parse().expect("short"));
+        let mut message = envelope
+            .to_message(&leveret::envelope::Limits::default())
+            .expect("small");
+        message.properties.timestamp = Some(made_at);
+        let mail = leveret::broker::Destination::queue("mail");
+        stand.broker.publish_raw(&mail, &message).expect("stored");
+    }
+    assert_eq!(watch.started().await, (1, 1));
+    stand.wait_for("mail", |depth| depth.unacked == 2).await;
+
+    // When the first is done and its ack is lost, so that both are delivered again
+    let mut struck = false;
+    stand.broker.set_faults(move |point| match point {
+        FaultPoint::Flush if !std::mem::replace(&mut struck, true) => Fault::LoseConnection(Moment::Before),
+        _ => Fault::None,
+    });
+    watch.let_go(1);
+    assert_eq!(watch.started().await, (2, 1));
+    settled_down().await;
+
+    // Then the first is recognized, and the second is still held by its run
+    stand.wait_for("mail", |depth| depth.unacked == 1).await;
+    watch.let_go(1);
+    stand.wait_for_empty("mail").await;
+    let report = running.stop_mail().await;
+    assert_eq!((report.completed, report.recognized), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retried_job_whose_ack_was_lost_is_not_retried_twice() {
     let stand = Stand::new();
     let (probe, mut watch) = probe();
@@ -84,6 +122,28 @@ async fn a_redelivery_joins_its_run_and_settles_for_it() {
     assert!(watch.nothing_started());
     let report = running.stop_mail().await;
     assert_eq!((report.completed, report.recognized), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_held_too_long_is_joined_by_its_redelivery_although_the_channel_lives() {
+    // Given a running job that the broker thinks is overdue, so that it cancels the consumer and takes no ack for the job
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(hold)).await;
+    stand.enqueue([7]).await;
+    assert_eq!(watch.started().await, (7, 1));
+    stand.broker.expire_deliveries_of("mail");
+
+    // When it has been delivered again before it ends
+    stand.wait_for("mail", |depth| depth.unacked == 1).await;
+    settled_down().await;
+    watch.let_go(1);
+
+    // Then it has run once, and is acked where it was delivered last
+    stand.wait_for_empty("mail").await;
+    assert!(watch.nothing_started());
+    let report = running.stop_mail().await;
+    assert_eq!((report.completed, report.left_unacked), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -243,3 +243,26 @@ async fn rolling_restarts_make_no_dead_letters_of_jobs_that_were_never_touched()
     // Then every job is still there
     assert_eq!(stand.broker.depth("frail.dead").map(|depth| depth.ready), Some(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_the_connections_ends_the_worker_on_them() {
+    // Given a worker with a running job, and one that waits
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let builder = stand.worker().concurrency(&MAIL, 1).state(probe).register(hold);
+    let running = Running::start(builder).await;
+    stand.enqueue([1, 2]).await;
+    watch.started().await;
+
+    // When the application closes the connections that it shares with it
+    stand.rabbit.close().await;
+    watch.let_go(1);
+
+    // Then it ends without being asked to, and both jobs are in the broker
+    let report = running.join().await;
+    assert!(report.is_clean());
+    stand
+        .wait_for("mail", |depth| depth.ready == 2 && depth.unacked == 0)
+        .await;
+    assert!(watch.nothing_started());
+}

@@ -120,7 +120,7 @@ impl Walk<'_> {
 }
 
 /// The public parts of an item.
-fn children(kind: &str, inner: &Value) -> Vec<String> {
+pub(crate) fn children(kind: &str, inner: &Value) -> Vec<String> {
     let lists: Vec<&Value> = match kind {
         "module" | "trait" | "impl" => vec![&inner["items"]],
         "enum" => vec![&inner["variants"], &inner["impls"]],
@@ -143,18 +143,18 @@ fn is_derived_by_the_compiler(kind: &str, inner: &Value) -> bool {
     kind == "impl" && (inner["is_synthetic"] == Value::Bool(true) || !inner["blanket_impl"].is_null())
 }
 
-fn is_ours(item: &Value) -> bool {
+pub(crate) fn is_ours(item: &Value) -> bool {
     item["crate_id"] == 0
 }
 
-fn object<'a>(description: &'a Value, key: &str) -> Result<&'a Map<String, Value>> {
+pub(crate) fn object<'a>(description: &'a Value, key: &str) -> Result<&'a Map<String, Value>> {
     description[key]
         .as_object()
         .with_context(|| format!("rustdoc's JSON has no {key:?}: its format has changed"))
 }
 
 /// Ids are numbers here and strings in keys.
-fn id(value: &Value) -> String {
+pub(crate) fn id(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

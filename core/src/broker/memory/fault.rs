@@ -53,6 +53,8 @@ pub enum FaultPoint {
     Consume,
     /// One delivery is about to be given out by `poll_event`.
     Deliver,
+    /// A queue is asked for one message.
+    Pull,
     /// One delivery is settled.
     Settle,
     /// The collected settlements are sent.
@@ -82,6 +84,8 @@ pub enum Fault {
     DelayAnswer(Duration),
     /// The publish is refused.
     Nack,
+    /// The login is refused ([`FaultPoint::Connect`]), as over a wrong password.
+    RefuseLogin,
     /// The broker cancels the consumer ([`FaultPoint::Deliver`]).
     CancelConsumer,
     /// The confirms of a batch resolve in an order made from this seed ([`FaultPoint::Batch`]). Each takes the oldest

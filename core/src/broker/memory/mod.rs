@@ -5,7 +5,7 @@
 //! - `state`: the broker as a value; no runtime, no lock, no clock
 //! - `world`: the state with its clients, their channels and the faults between them
 //! - `hub`: the lock round the world
-//! - `session`, `publisher`, `consumer`: the seam, a thin skin
+//! - `session`, `publisher`, `consumer`, `puller`: the seam, a thin skin
 //! - `operator`: what tests do to the broker from outside
 //! - `fault`: what a simulation makes go wrong
 
@@ -14,6 +14,7 @@ mod fault;
 mod hub;
 mod operator;
 mod publisher;
+mod puller;
 mod refusal;
 mod session;
 mod state;
@@ -90,6 +91,23 @@ impl MemoryBroker {
         brokers.entry(name.to_owned()).or_default().clone()
     }
 
+    /// Gives a broker a name that nobody has, so that URLs lead to it until [`MemoryBroker::forget`].
+    #[cfg(feature = "testing")]
+    pub(crate) fn register(&self, name: &str) -> bool {
+        let mut brokers = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let vacant = !brokers.contains_key(name);
+        if vacant {
+            brokers.insert(name.to_owned(), self.clone());
+        }
+        vacant
+    }
+
+    /// Takes a name back. Who is connected stays so.
+    #[cfg(feature = "testing")]
+    pub(crate) fn forget(name: &str) {
+        NAMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     fn build(clock: Clock, faults: Option<Box<dyn FaultPlan>>) -> Self {
         Self {
             hub: Arc::new(Hub::new(World::new(faults), clock)),
@@ -126,8 +144,10 @@ impl Broker for MemoryBroker {
             if let Fault::LoseConnection(Moment::Before) = fault {
                 return Err(refusal::refused());
             }
-            if let Fault::FailRpc(_) = fault {
-                return Err(refusal::no_answer("connect"));
+            match fault {
+                Fault::FailRpc(_) => return Err(refusal::no_answer("connect")),
+                Fault::RefuseLogin => return Err(refusal::login()),
+                _ => {}
             }
             let (connection, health) = world.connect(name)?;
             if let Fault::LoseConnection(Moment::After) = fault {

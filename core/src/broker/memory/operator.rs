@@ -2,6 +2,7 @@
 
 use super::fault::FaultPlan;
 use super::state::Publication;
+use super::world::World;
 use super::{MemoryBroker, MemoryDepth, refusal};
 use crate::broker::{BrokerError, BrokerErrorKind, Destination};
 use crate::message::Message;
@@ -30,6 +31,35 @@ impl MemoryBroker {
     #[must_use]
     pub fn messages(&self, queue: &str) -> Vec<Message> {
         self.hub.with(|world| world.state.messages(queue))
+    }
+
+    /// Copies of all messages of a queue: those that its consumers hold, which have not settled them, then the ready ones.
+    #[must_use]
+    pub fn contents(&self, queue: &str) -> Vec<Message> {
+        self.hub.with(|world| {
+            let mut contents = world.state.unsettled(queue);
+            contents.extend(world.state.messages(queue));
+            contents
+        })
+    }
+
+    /// Counts the changes to what is in the queues: where it stays the same, nothing came and nothing went.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.hub.with(|world| world.changes())
+    }
+
+    /// Waits until [`MemoryBroker::changes`] is another than `seen`.
+    pub async fn changed_since(&self, seen: u64) {
+        loop {
+            let mut changed = std::pin::pin!(self.hub.changed.notified());
+            // Registered before the look: a change in between is not missed.
+            changed.as_mut().enable();
+            if self.changes() != seen {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The names of all queues, sorted.
@@ -120,7 +150,16 @@ impl MemoryBroker {
         });
     }
 
-    /// Closes the channels that consume a queue, as RabbitMQ does after a consumer timeout.
+    /// Takes back what the consumers of a queue hold and cancels them, as RabbitMQ does from 4.3 on after a consumer timeout: their
+    /// channels live on, and settling there what was taken back does nothing.
+    pub fn expire_deliveries_of(&self, queue: &str) {
+        self.hub.with(|world| {
+            world.state.expire_deliveries_of(queue);
+            world.distribute();
+        });
+    }
+
+    /// Closes the channels that consume a queue, as RabbitMQ does up to 4.2 after a consumer timeout.
     pub fn kill_channels_of(&self, queue: &str) {
         self.kill(Some(queue));
     }
@@ -157,5 +196,10 @@ impl MemoryBroker {
     /// Ends all faults.
     pub fn heal(&self) {
         self.hub.with(|world| world.set_faults(None));
+    }
+
+    /// Gives out now whatever answers to publishes [`Fault::DelayAnswer`](super::Fault::DelayAnswer) delays.
+    pub fn release_answers(&self) {
+        self.hub.with(World::release_answers);
     }
 }

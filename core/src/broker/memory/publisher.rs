@@ -7,7 +7,8 @@ use super::refusal;
 use super::session::Line;
 use super::timer::Timer;
 use crate::broker::{Answer, BrokerError, Destination, Publisher};
-use crate::message::Message;
+use crate::envelope::DEFAULT_FRAME_MAX;
+use crate::message::{HeaderValue, Headers, Message};
 use crate::name::MAX_SHORT_STRING;
 
 pub(super) struct MemoryPublisher {
@@ -59,10 +60,28 @@ fn check(destination: &Destination, message: &Message) -> Result<(), BrokerError
         &p.reply_to,
         &p.app_id,
     ];
-    let texts = texts.into_iter().flatten().chain(p.headers.keys()).chain(names);
-    match texts.map(String::len).find(|length| *length > MAX_SHORT_STRING) {
-        Some(length) => Err(refusal::too_long(length)),
-        None => Ok(()),
+    let texts = texts.into_iter().flatten().chain(names);
+    let texts = texts.map(String::len).chain([longest_name(&p.headers)]);
+    if let Some(length) = texts.filter(|length| *length > MAX_SHORT_STRING).max() {
+        return Err(refusal::too_long(length));
+    }
+    match message.header_size() > DEFAULT_FRAME_MAX {
+        true => Err(refusal::too_large(DEFAULT_FRAME_MAX)),
+        false => Ok(()),
+    }
+}
+
+/// The length of the longest name in a header table and all that is nested in it.
+fn longest_name(table: &Headers) -> usize {
+    let names = table.iter().map(|(name, value)| name.len().max(longest_name_in(value)));
+    names.max().unwrap_or(0)
+}
+
+fn longest_name_in(value: &HeaderValue) -> usize {
+    match value {
+        HeaderValue::Table(table) => longest_name(table),
+        HeaderValue::List(items) => items.iter().map(longest_name_in).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

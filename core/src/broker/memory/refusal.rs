@@ -62,6 +62,12 @@ pub(super) fn refused() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Transport, "the in-memory broker refuses connections")
 }
 
+pub(super) fn login() -> BrokerError {
+    let text =
+        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.";
+    BrokerError::new(BrokerErrorKind::Authentication, text)
+}
+
 pub(super) fn no_answer(what: &str) -> BrokerError {
     let text = format!("the in-memory broker did not answer in time ({what})");
     BrokerError::new(BrokerErrorKind::Timeout, text)
@@ -78,5 +84,10 @@ pub(super) fn closed() -> BrokerError {
 
 pub(super) fn too_long(bytes: usize) -> BrokerError {
     let text = format!("AMQP allows 255 bytes for a name, key or property, and one has {bytes}");
+    BrokerError::new(BrokerErrorKind::Protocol, text)
+}
+
+pub(super) fn too_large(frame: usize) -> BrokerError {
+    let text = format!("its properties and headers take more than a frame of {frame} bytes");
     BrokerError::new(BrokerErrorKind::Protocol, text)
 }

@@ -10,10 +10,11 @@ use super::consumer::MemoryConsumer;
 use super::fault::{Fault, FaultPoint, Moment};
 use super::hub::Hub;
 use super::publisher::MemoryPublisher;
+use super::puller::MemoryPuller;
 use super::refusal;
 use super::world::World;
 use crate::broker::topology::{Declaration, QueueDepth};
-use crate::broker::{BrokerError, Consumer, Health, Publisher, Session};
+use crate::broker::{BrokerError, Consumer, Health, Publisher, Puller, Session};
 use crate::watch;
 
 /// How long a command waits for a blocked connection.
@@ -165,6 +166,12 @@ impl Session for MemorySession {
         let start = |world: &mut World, connection| world.consume(connection, queue, prefetch);
         let channel = self.line.open(FaultPoint::Consume, start).await?;
         Ok(Box::new(MemoryConsumer::new(self.line.clone(), channel)))
+    }
+
+    async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
+        let start = |world: &mut World, connection| world.open_puller(connection, queue);
+        let channel = self.line.open(FaultPoint::Consume, start).await?;
+        Ok(Box::new(MemoryPuller::new(self.line.clone(), channel, queue)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -1,39 +1,25 @@
 //! A channel that consumes one queue.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::Stream;
 use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
 use super::acks::{AckBook, Receipt};
 use super::error::{self, short, within};
 use super::line::Line;
-use super::{convert, quiet};
+use super::receipts::{self, APPLIED, TAKEN_AT_ONCE};
 use crate::broker::{BrokerError, Consumer, ConsumerEvent, Delivery, Lease, Settlement};
-use crate::message::Message;
 
 /// The only consumer on its channel, so that it knows the channel's only consumer tag.
 const TAG: &str = "leveret";
-
-/// Gives each consumer of the process its own number, which its leases carry.
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-/// How many receipts a channel passes on to a quorum queue before it waits for the first to be applied. What comes on top
-/// it only keeps in mind, and forgets when it is closed: those deliveries come back although they were acked.
-const TAKEN_AT_ONCE: u32 = 32;
-
-/// How long a queue gets at least to apply what it has been told. Nothing says when it has, a loaded broker is slow, and this
-/// is waited only at the end of a consumer that told a lot after its cancel.
-const APPLIED: Duration = Duration::from_secs(1);
 
 pub(super) struct RabbitConsumer {
     id: u64,
@@ -64,7 +50,7 @@ impl RabbitConsumer {
         let subscribing = channel.basic_consume(queue, TAG.into(), options, FieldTable::default());
         let stream = within(deadline, "subscribing to a queue", subscribing).await?;
         Ok(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: receipts::next_id(),
             channel,
             stream,
             book: AckBook::default(),
@@ -74,32 +60,12 @@ impl RabbitConsumer {
     }
 
     fn receive(&mut self, delivery: lapin::message::Delivery) -> Delivery {
-        let tag = delivery.delivery_tag;
-        self.book.deliver(tag);
-        Delivery {
-            message: Message {
-                body: delivery.data.into(),
-                properties: convert::from_amqp(&delivery.properties),
-            },
-            redelivered: delivery.redelivered,
-            lease: Lease::new(self.id, tag),
-        }
+        self.book.deliver(delivery.delivery_tag);
+        receipts::received(self.id, delivery)
     }
 
-    /// Queues one frame. The client queues it at the first poll, in the order of these calls, and writes it whether or not
-    /// anyone waits for that. If the channel is gone the broker requeues by itself, and the stream says so.
     fn tell(&mut self, receipt: Receipt) {
-        let Receipt {
-            tag,
-            multiple,
-            settlement,
-        } = receipt;
-        let nack = |requeue| self.channel.basic_nack(tag, BasicNackOptions { multiple, requeue });
-        match settlement {
-            Settlement::Ack => start(self.channel.basic_ack(tag, BasicAckOptions { multiple })),
-            Settlement::Requeue => start(nack(true)),
-            Settlement::DeadLetter => start(nack(false)),
-        }
+        receipts::tell(&self.channel, receipt);
         if let Some(cancelled) = &mut self.cancelled {
             cancelled.told = cancelled.told.saturating_add(1);
         }
@@ -114,11 +80,6 @@ impl RabbitConsumer {
             tokio::time::sleep(APPLIED.max(took * 4)).await;
         }
     }
-}
-
-fn start(frame: impl Future<Output = lapin::Result<()>>) {
-    let frame = pin!(frame);
-    let _ = quiet::call(|| frame.poll(&mut Context::from_waker(Waker::noop())));
 }
 
 #[async_trait]

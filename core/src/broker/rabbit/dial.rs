@@ -1,25 +1,27 @@
 //! One handshake with one host.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_rs::Runtime;
-use async_rs::traits::Reactor;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Connection, ConnectionProperties};
 
+use super::cable::{Cable, CableEnd};
 use super::line::Line;
 use super::quiet::{self, Quiet};
+use super::tls::Tls;
+use super::wire::Wire;
 use super::{AmqpThread, error};
 use crate::broker::{BrokerError, BrokerErrorKind};
-use crate::connect::{AmqpEndpoint, Deadlines, Host};
-
-type Stream = <Quiet as Reactor>::TcpStream;
+use crate::connect::{Credentials, Deadlines, Host};
 
 /// How to connect, whoever the host is.
 pub(super) struct Dialer {
+    pub(super) vhost: String,
+    /// `None`: unencrypted.
+    pub(super) tls: Option<Arc<Tls>>,
     /// In seconds.
     pub(super) heartbeat: u16,
     pub(super) deadlines: Deadlines,
@@ -27,20 +29,20 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// Connects to one host within the connect deadline.
+    /// Connects to one host within the connect deadline. `name` is shown to the broker's operator.
     pub(super) async fn dial(
         &self,
-        endpoint: &AmqpEndpoint,
         host: &Host,
+        credentials: &Credentials,
         name: &str,
     ) -> Result<Arc<Line>, BrokerError> {
         let deadline = self.deadlines.connect;
         // Cut when this future ends early: otherwise the client's thread waits for a silent host for good.
         let cable = Cable::default();
-        let connecting = self.handshake(endpoint, host, name, &cable);
+        let connecting = self.handshake(host, credentials, name, &cable);
         let failure = match tokio::time::timeout(deadline, connecting).await {
             Ok(Ok(connection)) => return Ok(Line::start(connection, cable, self.deadlines, Arc::clone(&self.thread))),
-            Ok(Err(error)) => error::handshake(&error),
+            Ok(Err(error)) => self.explain(&error, credentials.username()),
             Err(_) => BrokerError::new(BrokerErrorKind::Timeout, format!("no handshake within {deadline:?}")),
         };
         let text = format!("cannot connect to {host}: {failure}");
@@ -49,38 +51,54 @@ impl Dialer {
 
     async fn handshake(
         &self,
-        endpoint: &AmqpEndpoint,
         host: &Host,
+        credentials: &Credentials,
         name: &str,
         cable: &Cable,
     ) -> lapin::Result<Connection> {
         let runtime = Runtime::new(Quiet::on(self.thread.handle().clone()));
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let (deadline, end) = (self.deadlines.connect, cable.end());
-        let plug_in = async move |uri: AMQPUri, _: Runtime<Quiet>| {
+        let plug = Plug {
+            tls: self.tls.clone(),
+            host: host.clone(),
+            end: cable.end(),
+        };
+        let deadline = self.deadlines.connect;
+        let plug_in = async move |_: AMQPUri, _: Runtime<Quiet>| {
             // This runs on the client's own thread of this connection, which is to be silent from here on.
             quiet::this_thread();
-            let address = (uri.authority.host.as_str(), uri.authority.port);
-            let stream = tokio::time::timeout(deadline, tokio::net::TcpStream::connect(address)).await;
-            let stream = end.hold(stream.map_err(io::Error::from)??)?;
-            Ok(AsyncTcpStream::Plain(stream))
+            let wire = tokio::time::timeout(deadline, plug.connect()).await;
+            Ok(AsyncTcpStream::Plain(wire.map_err(io::Error::from)??))
         };
-        Connection::connector(self.uri(endpoint, host), runtime, plug_in, properties).await
+        Connection::connector(self.uri(host, credentials), runtime, plug_in, properties).await
     }
 
-    /// The client's URI, built by hand: its parser loses IPv6 addresses.
-    fn uri(&self, endpoint: &AmqpEndpoint, host: &Host) -> AMQPUri {
+    fn explain(&self, error: &lapin::Error, username: &str) -> BrokerError {
+        if let lapin::ErrorKind::IOError(cause) = error.kind() {
+            // Ours, from before there was a connection.
+            if let Some(ours) = cause.get_ref().and_then(|inner| inner.downcast_ref::<BrokerError>()) {
+                return ours.clone();
+            }
+            if let Some(explained) = self.tls.as_ref().and_then(|tls| tls.explain(cause)) {
+                return explained;
+            }
+        }
+        error::handshake(error, username, &self.vhost)
+    }
+
+    /// The client's URI, built by hand: its parser loses IPv6 addresses. The scheme is of no consequence: we encrypt.
+    fn uri(&self, host: &Host, credentials: &Credentials) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
-                    username: endpoint.username().to_owned(),
-                    password: endpoint.password.reveal().to_owned(),
+                    username: credentials.username().to_owned(),
+                    password: credentials.password.reveal().to_owned(),
                 },
                 host: host.name().to_owned(),
                 port: host.port(),
             },
-            vhost: endpoint.vhost().to_owned(),
+            vhost: self.vhost.clone(),
             query: AMQPQueryString {
                 heartbeat: Some(self.heartbeat),
                 ..AMQPQueryString::default()
@@ -89,51 +107,23 @@ impl Dialer {
     }
 }
 
-/// A second hold on a connection's socket, to cut it whatever the client is doing; it is cut when this is dropped. Without it
-/// a blocked connection, or one whose host never answers, would keep its thread.
-#[derive(Debug, Default)]
-pub(super) struct Cable(Arc<Mutex<Socket>>);
-
-/// The end of the [`Cable`] that the socket is plugged into.
-struct CableEnd(Arc<Mutex<Socket>>);
-
-#[derive(Debug, Default)]
-enum Socket {
-    #[default]
-    Unplugged,
-    Plugged(TcpStream),
-    Cut,
+/// What leads from a host to a wire.
+struct Plug {
+    tls: Option<Arc<Tls>>,
+    host: Host,
+    end: CableEnd,
 }
 
-impl Cable {
-    fn end(&self) -> CableEnd {
-        CableEnd(Arc::clone(&self.0))
-    }
-
-    pub(super) fn cut(&self) {
-        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Socket::Plugged(stream) = std::mem::replace(&mut *socket, Socket::Cut) {
-            // It fails when the connection is closed already.
-            let _ = stream.shutdown(Shutdown::Both);
+impl Plug {
+    async fn connect(&self) -> io::Result<Wire> {
+        // Before the socket: what cannot be encrypted need not begin.
+        let connector = self.tls.as_ref().map(|tls| tls.connector(&self.host));
+        let connector = connector.transpose().map_err(io::Error::other)?;
+        let stream = tokio::net::TcpStream::connect((self.host.name(), self.host.port())).await?;
+        let stream = self.end.hold(stream)?;
+        match connector {
+            Some(connector) => connector.encrypt(stream).await,
+            None => Ok(Wire::Plain(stream)),
         }
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        self.cut();
-    }
-}
-
-impl CableEnd {
-    fn hold(&self, stream: tokio::net::TcpStream) -> io::Result<Stream> {
-        stream.set_nodelay(true)?;
-        let stream = stream.into_std()?;
-        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*socket, Socket::Cut) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        *socket = Socket::Plugged(stream.try_clone()?);
-        Ok(Stream::new(tokio::net::TcpStream::from_std(stream)?))
     }
 }

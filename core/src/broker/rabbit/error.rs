@@ -44,15 +44,36 @@ pub(super) fn is_aftermath(error: &Error) -> bool {
 }
 
 /// An error of the handshake, where 403 means the login and 530 the vhost.
-pub(super) fn handshake(error: &Error) -> BrokerError {
+pub(super) fn handshake(error: &Error, username: &str, vhost: &str) -> BrokerError {
     match error.kind() {
-        ErrorKind::ProtocolError(reply) if matches!(reply.get_id(), 403 | 530) => {
-            BrokerError::new(BrokerErrorKind::Authentication, reply.get_message().as_str())
-        }
+        ErrorKind::ProtocolError(reply) if reply.get_id() == 403 => BrokerError::new(
+            BrokerErrorKind::Authentication,
+            format!(
+                "user `{username}` is not let in; check user name and password ({})",
+                reply.get_message()
+            ),
+        ),
+        ErrorKind::ProtocolError(reply) if reply.get_id() == 530 => BrokerError::new(
+            BrokerErrorKind::Authentication,
+            format!(
+                "user `{username}` is not let into vhost `{vhost}`; check that it exists and that the user may use it ({})",
+                reply.get_message()
+            ),
+        ),
         // There was no connection yet that could be lost.
         ErrorKind::IOError(cause) => BrokerError::new(BrokerErrorKind::Transport, cause.to_string()),
         _ => open(error),
     }
+}
+
+/// What to say when each of the hosts has failed. While one of them may come back by itself, that decides how soon to try again.
+pub(super) fn all_hosts(failures: &[BrokerError]) -> BrokerError {
+    let passing = failures.iter().find(|error| !error.is_refusal());
+    let Some(deciding) = passing.or(failures.first()) else {
+        return BrokerError::new(BrokerErrorKind::Transport, "the broker URL names no host");
+    };
+    let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    BrokerError::new(deciding.kind(), texts.join("; "))
 }
 
 fn kind_of(reply: &AMQPError) -> BrokerErrorKind {
@@ -155,13 +176,41 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_ends_the_connection_accuses_no_publish() {
+        // Of 320 and 402 the operator is the cause, of the others any channel on the connection may be.
+        for code in [320, 402, 501, 502, 503, 504, 505, 506, 530, 540, 541] {
+            let error = open(&reply(code, "the connection ends"));
+            assert_eq!(error.kind(), BrokerErrorKind::Transport, "{code}");
+            assert!(!error.is_our_doing(), "{code}");
+        }
+    }
+
+    #[test]
     fn at_the_handshake_a_refusal_is_about_who_we_are() {
         for code in [403, 530] {
             assert_eq!(
-                handshake(&reply(code, "refused")).kind(),
+                handshake(&reply(code, "refused"), "app", "/").kind(),
                 BrokerErrorKind::Authentication
             );
         }
-        assert_eq!(handshake(&reply(541, "x")).kind(), BrokerErrorKind::Transport);
+        assert_eq!(
+            handshake(&reply(541, "x"), "app", "/").kind(),
+            BrokerErrorKind::Transport
+        );
+    }
+
+    #[test]
+    fn each_host_is_named_and_one_that_may_come_back_decides_the_kind() {
+        let refused = BrokerError::new(BrokerErrorKind::Tls, "a: expired");
+        let away = BrokerError::new(BrokerErrorKind::Timeout, "b: silent");
+
+        let mixed = all_hosts(&[refused.clone(), away]);
+        let hopeless = all_hosts(&[refused.clone(), refused]);
+
+        assert_eq!(
+            (mixed.kind(), mixed.to_string().as_str()),
+            (BrokerErrorKind::Timeout, "a: expired; b: silent")
+        );
+        assert_eq!(hopeless.kind(), BrokerErrorKind::Tls);
     }
 }

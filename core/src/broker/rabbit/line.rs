@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lapin::{Channel, Connection};
 use tokio::task::AbortHandle;
 
-use super::dial::Cable;
+use super::cable::Cable;
 use super::{AmqpThread, error, health};
 use crate::broker::{BrokerError, BrokerErrorKind, Health};
 use crate::connect::Deadlines;

@@ -1,21 +1,27 @@
 //! RabbitMQ behind the seam. This folder is the only place that names the client library, lapin; its own recovery is never
 //! used, because a session is replaced and not repaired.
 //!
-//! Running order: `thread` (where the client's tasks run) → `dial` (one handshake) → `line` (a connection that lives) →
-//! `session` → `publisher` and `consumer`. `acks`, `convert` and `error` are values in, values out.
+//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, over `tls` on a `wire`; `cable` cuts it)
+//! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
+mod cable;
 mod consumer;
 mod convert;
 mod dial;
 mod error;
 mod health;
 mod line;
+mod login;
 mod publisher;
+mod puller;
 mod quiet;
+mod receipts;
 mod session;
 mod signal;
 mod thread;
+mod tls;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,14 +30,17 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 
 use self::dial::Dialer;
+use self::login::Login;
 use self::session::RabbitSession;
 pub(crate) use self::thread::AmqpThread;
+use self::tls::Tls;
 use super::{Broker, BrokerError, BrokerErrorKind, Session};
 use crate::connect::{AmqpEndpoint, ConnectOptions, Endpoint};
 
 /// RabbitMQ: the nodes of one cluster.
 pub(crate) struct RabbitBroker {
     endpoint: AmqpEndpoint,
+    login: Login,
     dialer: Dialer,
 }
 
@@ -40,19 +49,24 @@ impl RabbitBroker {
     ///
     /// # Errors
     ///
-    /// The options do not name a RabbitMQ.
+    /// The options do not name a RabbitMQ, or a certificate or key of theirs cannot be used.
     pub(crate) fn new(options: &ConnectOptions, thread: Arc<AmqpThread>) -> Result<Self, BrokerError> {
         let Endpoint::Amqp(endpoint) = options.endpoint() else {
-            let text = format!("{options} is no RabbitMQ; its URL begins with amqp://");
+            let text = format!("{options} is no RabbitMQ; its URL begins with amqp:// or amqps://");
             return Err(BrokerError::new(BrokerErrorKind::Protocol, text));
         };
+        let deadlines = options.deadlines();
+        let login = Login::new(endpoint.clone(), thread.handle(), deadlines.connect);
         let dialer = Dialer {
+            vhost: endpoint.vhost().to_owned(),
+            tls: Tls::of(endpoint)?.map(Arc::new),
             heartbeat: options.heartbeat_seconds(),
-            deadlines: options.deadlines(),
+            deadlines,
             thread,
         };
         Ok(Self {
             endpoint: endpoint.clone(),
+            login,
             dialer,
         })
     }
@@ -61,18 +75,19 @@ impl RabbitBroker {
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        let credentials = self.login.credentials().await?;
         let hosts = self.endpoint.hosts();
         let first = fastrand::usize(..hosts.len().max(1));
-        let mut last = None;
+        let mut failures = Vec::new();
         for host in hosts.iter().cycle().skip(first).take(hosts.len()) {
-            match self.dialer.dial(&self.endpoint, host, name).await {
+            match self.dialer.dial(host, &credentials, name).await {
                 Ok(line) => return Ok(Arc::new(RabbitSession::new(line))),
                 // The other nodes of the cluster know the same users.
-                Err(error) if error.is_refusal() => return Err(error),
-                Err(error) => last = Some(error),
+                Err(error) if error.kind() == BrokerErrorKind::Authentication => return Err(error),
+                Err(error) => failures.push(error),
             }
         }
-        Err(last.unwrap_or_else(|| BrokerError::new(BrokerErrorKind::Transport, "the broker URL names no host")))
+        Err(error::all_hosts(&failures))
     }
 
     fn runtime(&self) -> Option<Handle> {

@@ -20,6 +20,8 @@ use tracing::dispatcher::{DefaultGuard, Dispatch, set_default, with_default};
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
 
+use super::wire::Wire;
+
 thread_local! {
     static GUARD: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
 }
@@ -71,7 +73,7 @@ impl Executor for Quiet {
 }
 
 impl Reactor for Quiet {
-    type TcpStream = <Tokio as Reactor>::TcpStream;
+    type TcpStream = Wire;
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// Never called: the client connects by our own function and registers nothing. It could not be passed on either, for
@@ -80,7 +82,7 @@ impl Reactor for Quiet {
         refining_impl_trait,
         reason = "the traits of the answer have no name here, its type has"
     )]
-    fn register<H: Read + Write + Send + 'static>(&self, _: H) -> io::Result<Self::TcpStream> {
+    fn register<H: Read + Write + Send + 'static>(&self, _: H) -> io::Result<Wire> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -92,10 +94,8 @@ impl Reactor for Quiet {
         self.0.interval(duration)
     }
 
-    fn tcp_connect_addr(
-        &self,
-        address: SocketAddr,
-    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        self.0.tcp_connect_addr(address)
+    /// Never called either.
+    fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Wire>> + Send + 'static {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }

@@ -13,7 +13,8 @@ use super::convert::arguments;
 use super::error::{short, within};
 use super::line::Line;
 use super::publisher::RabbitPublisher;
-use crate::broker::{BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, QueueDepth, Session};
+use super::puller::RabbitPuller;
+use crate::broker::{BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session};
 use crate::watch;
 
 pub(super) struct RabbitSession {
@@ -118,6 +119,10 @@ impl Session for RabbitSession {
         Ok(Box::new(
             RabbitConsumer::open(Arc::clone(&self.line), queue, prefetch).await?,
         ))
+    }
+
+    async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
+        Ok(Box::new(RabbitPuller::open(Arc::clone(&self.line), queue).await?))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::death::Reason;
-use super::queue::Entry;
+use super::queue::{Entry, QueueState};
 use super::{ConsumerId, Effect, Name, State, refusal};
 use crate::broker::{BrokerError, Delivery, Lease, Settlement};
+use crate::message::Message;
 
 /// One settlement on its way to the broker: the tag of the delivery and what becomes of it.
 pub(crate) type Settled = (u64, Settlement);
@@ -29,6 +30,23 @@ enum Standing {
     Busy,
     /// It gets no more deliveries; those it has can be settled.
     Cancelled,
+    /// It asks for each.
+    Pulling,
+}
+
+impl Subscription {
+    /// Takes a message of its queue into its hands.
+    fn take(&mut self, id: ConsumerId, queue: &mut QueueState, entry: Entry) -> Delivery {
+        queue.unacked += 1;
+        self.last_tag += 1;
+        let delivery = Delivery {
+            message: queue.message_of(&entry),
+            redelivered: entry.is_redelivered(),
+            lease: Lease::new(id, self.last_tag),
+        };
+        self.held.insert(self.last_tag, entry);
+        delivery
+    }
 }
 
 impl State {
@@ -51,6 +69,26 @@ impl State {
         Ok(())
     }
 
+    /// Starts a channel that asks for its messages; whether there is such a queue is asked then.
+    pub(crate) fn admit_puller(&mut self, consumer: ConsumerId, queue: &str) {
+        let subscription = Subscription {
+            queue: Arc::from(queue),
+            prefetch: usize::MAX,
+            held: BTreeMap::new(),
+            last_tag: 0,
+            standing: Standing::Pulling,
+        };
+        self.consumers.insert(consumer, subscription);
+    }
+
+    /// Gives one ready message to a channel that asks.
+    pub(crate) fn pull(&mut self, consumer: ConsumerId) -> Option<Delivery> {
+        let puller = self.consumers.get_mut(&consumer)?;
+        let queue = self.queues.get_mut(&puller.queue)?;
+        let entry = queue.pop()?;
+        Some(puller.take(consumer, queue, entry))
+    }
+
     /// Hands the ready messages of a queue to its consumers, one each in turn.
     pub(super) fn serve(&mut self, queue: &str) {
         let Some(state) = self.queues.get_mut(queue) else {
@@ -63,15 +101,8 @@ impl State {
                 continue;
             };
             let Some(entry) = state.pop() else { break };
-            state.unacked += 1;
-            consumer.last_tag += 1;
-            let delivery = Delivery {
-                message: state.message_of(&entry),
-                redelivered: entry.is_redelivered(),
-                lease: Lease::new(id, consumer.last_tag),
-            };
+            let delivery = consumer.take(id, state, entry);
             self.effects.push(Effect::Deliver(id, delivery));
-            consumer.held.insert(consumer.last_tag, entry);
             if consumer.held.len() < consumer.prefetch {
                 state.line.join(id);
             } else {
@@ -152,14 +183,39 @@ impl State {
         }
     }
 
+    /// Cancels all consumers of a queue, and takes back what they hold.
+    pub(crate) fn expire_deliveries_of(&mut self, queue: &str) {
+        self.cancel_consumers(queue);
+        for consumer in self.consumers_of(queue) {
+            let Some(subscription) = self.consumers.get_mut(&consumer) else {
+                continue;
+            };
+            let (queue, held) = (Arc::clone(&subscription.queue), std::mem::take(&mut subscription.held));
+            if let Some(state) = self.queues.get_mut(&queue) {
+                state.unacked -= held.len();
+            }
+            for entry in held.into_values() {
+                self.give_back(&queue, entry, false);
+            }
+        }
+        self.serve(queue);
+    }
+
     /// The consumers that hold deliveries of a queue or wait for some.
     pub(crate) fn consumers_of(&self, queue: &str) -> Vec<ConsumerId> {
         let of_queue = |(_, subscription): &(&ConsumerId, &Subscription)| &*subscription.queue == queue;
         self.consumers.iter().filter(of_queue).map(|(id, _)| *id).collect()
     }
 
-    /// How many consumers RabbitMQ says that a queue has: a quorum queue counts a cancelled one as long as it holds
-    /// deliveries.
+    /// The messages of a queue that its consumers hold.
+    pub(crate) fn unsettled(&self, queue: &str) -> Vec<Message> {
+        let consumers = self.consumers.values().filter(|it| &*it.queue == queue);
+        let held = consumers.flat_map(|it| it.held.values());
+        held.map(|entry| entry.posted.message.clone()).collect()
+    }
+
+    /// How many consumers RabbitMQ says that a queue has: a quorum queue counts a cancelled one, and a puller, as long as it
+    /// holds deliveries.
     pub(super) fn consumers_counted(&self, queue: &str) -> usize {
         let Some(state) = self.queues.get(queue) else { return 0 };
         if !state.settings.quorum {
@@ -167,7 +223,7 @@ impl State {
         }
         let of_queue = self.consumers.values().filter(|it| &*it.queue == queue);
         of_queue
-            .filter(|it| it.standing != Standing::Cancelled || !it.held.is_empty())
+            .filter(|it| matches!(it.standing, Standing::InLine | Standing::Busy) || !it.held.is_empty())
             .count()
     }
 

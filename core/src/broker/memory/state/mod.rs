@@ -174,6 +174,10 @@ impl State {
         }
     }
 
+    pub(crate) fn has_queue(&self, queue: &str) -> bool {
+        self.queues.contains_key(queue)
+    }
+
     pub(crate) fn inspect(&self, queue: &str) -> Result<QueueDepth, BrokerError> {
         let state = self.queues.get(queue).ok_or_else(|| refusal::no_queue(queue))?;
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

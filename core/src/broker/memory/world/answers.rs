@@ -166,7 +166,11 @@ impl World {
         let confirm = Frame::Confirm { tag, acked };
         match fault {
             Fault::LoseAnswer => return,
-            Fault::DelayAnswer(delay) => drop(answers.late.insert((now + delay, id), Late::Frame(confirm))),
+            Fault::DelayAnswer(delay) => drop(
+                answers
+                    .late
+                    .insert((now.saturating_add(delay), id), Late::Frame(confirm)),
+            ),
             _ => answers.frames.push_back(confirm),
         }
         self.signals.wakers.extend(answers.waker.take());
@@ -200,6 +204,14 @@ impl World {
         }
     }
 
+    /// Gives out the answers that a fault delays.
+    pub(in crate::broker::memory) fn release_answers(&mut self) {
+        for answers in self.publishers.values_mut() {
+            answers.receive_late(Duration::MAX);
+            self.signals.wakers.extend(answers.waker.take());
+        }
+    }
+
     fn resolve(&mut self, channel: u64, fault: Fault) {
         if let Some(answers) = self.publishers.get_mut(&channel) {
             answers.resolve(fault);
@@ -224,7 +236,9 @@ impl World {
         match fault {
             Fault::LoseAnswer => return None,
             Fault::DelayAnswer(delay) if answers.lost.is_none() => {
-                answers.late.insert((now + delay, id), Late::Answer(answer));
+                answers
+                    .late
+                    .insert((now.saturating_add(delay), id), Late::Answer(answer));
                 return None;
             }
             _ => {}

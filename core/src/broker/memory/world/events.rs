@@ -1,4 +1,4 @@
-//! The consuming channels: what each consumer has been sent, and what it settles.
+//! The consuming channels: what each consumer has been sent, what each puller takes, and what they settle.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -32,6 +32,16 @@ impl World {
         queue: &str,
         prefetch: u16,
     ) -> Result<u64, BrokerError> {
+        let id = self.open_channel(connection)?;
+        let started = self.state.subscribe(id, queue, prefetch);
+        if started.is_err() {
+            self.drop_consumer(id);
+        }
+        self.distribute();
+        started.map(|()| id)
+    }
+
+    fn open_channel(&mut self, connection: u64) -> Result<u64, BrokerError> {
         let id = self.new_id();
         let home = self.connections.get_mut(&connection).ok_or_else(refusal::lost)?;
         home.consumers.insert(id);
@@ -42,12 +52,35 @@ impl World {
             waker: None,
         };
         self.consumers.insert(id, events);
-        let started = self.state.subscribe(id, queue, prefetch);
-        if started.is_err() {
-            self.drop_consumer(id);
+        Ok(id)
+    }
+
+    /// A channel that gets nothing unless it asks.
+    pub(in crate::broker::memory) fn open_puller(&mut self, connection: u64, queue: &str) -> Result<u64, BrokerError> {
+        let id = self.open_channel(connection)?;
+        self.state.admit_puller(id, queue);
+        Ok(id)
+    }
+
+    pub(in crate::broker::memory) fn pull(&mut self, id: u64, queue: &str) -> Result<Option<Delivery>, BrokerError> {
+        self.loss_of(id)?;
+        if !self.state.has_queue(queue) {
+            let error = refusal::no_queue(queue);
+            self.kill_channel(id, &error);
+            return Err(error);
         }
+        let pulled = self.state.pull(id);
         self.distribute();
-        started.map(|()| id)
+        Ok(pulled)
+    }
+
+    /// Why a channel is gone, if it is.
+    pub(in crate::broker::memory) fn loss_of(&self, id: u64) -> Result<(), BrokerError> {
+        match self.consumers.get(&id).map(|events| &events.channel) {
+            Some(Channel::Lost(error)) => Err(error.clone()),
+            Some(_) => Ok(()),
+            None => Err(refusal::closed()),
+        }
     }
 
     /// Closes a channel whose owner is gone: what it did not settle goes back.

@@ -41,6 +41,8 @@ struct Signals {
     wakers: Vec<Waker>,
     /// Whether anything changed that an observer of the broker would want to see.
     stirred: bool,
+    /// How many times it did.
+    changes: u64,
     /// When the parked consumers will look at the time by themselves.
     armed: Option<Duration>,
 }
@@ -97,7 +99,12 @@ impl World {
         }
         self.signals.armed = due;
         let stirred = std::mem::take(&mut self.signals.stirred);
+        self.signals.changes += u64::from(stirred);
         (std::mem::take(&mut self.signals.wakers), stirred)
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.signals.changes
     }
 
     pub(super) fn set_faults(&mut self, faults: Option<Box<dyn FaultPlan>>) {

@@ -1,0 +1,122 @@
+//! Several nodes that are one broker.
+
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::Node;
+use crate::signal::eventually;
+
+/// Nodes that vanish without a word are given up after this many seconds, not after a minute.
+const SETTINGS: [&str; 1] = ["net_ticktime = 5"];
+
+/// Where a quorum queue lives.
+#[derive(Debug, Clone, Deserialize)]
+struct Place {
+    name: String,
+    leader: String,
+    members: Vec<String>,
+    online: Vec<String>,
+}
+
+/// Private nodes joined to a cluster. Each can be killed, frozen and started again like any [`Node`]; a frozen one is what
+/// the others see of a partition.
+///
+/// It ends with this value or with the process. One cluster runs at a time in a process: six nodes that start at once would
+/// only be slow.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    _only_one: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Starts `size` nodes and joins them.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::start`], or if they do not join.
+    pub async fn start(size: usize) -> Cluster {
+        static ONLY_ONE: Mutex<()> = Mutex::const_new(());
+        let only_one = ONLY_ONE.lock().await;
+        let first = Node::start_with(&SETTINGS).await;
+        let others = futures_util::future::join_all((1..size).map(|_| first.start_beside(&SETTINGS))).await;
+        let nodes = [first].into_iter().chain(others).collect();
+        let cluster = Cluster {
+            nodes,
+            _only_one: only_one,
+        };
+        // One after the other: the members of a cluster take in one newcomer at a time.
+        for node in &cluster.nodes[1..] {
+            cluster.join(node).await;
+        }
+        cluster
+    }
+
+    async fn join(&self, node: &Node) {
+        let first = self.nodes[0].name();
+        for step in [&["stop_app"][..], &["join_cluster", &first], &["start_app"]] {
+            node.ctl(step).await.unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// The nodes, in the order in which they joined.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Where clients connect: every node is a host of it.
+    pub fn amqp_url(&self) -> String {
+        let hosts: Vec<String> = self.nodes.iter().map(|node| node.address().to_string()).collect();
+        format!("amqp://guest:guest@{}", hosts.join(","))
+    }
+
+    /// The node that leads a quorum queue, and by which everything goes that the queue is told.
+    ///
+    /// # Panics
+    ///
+    /// If no running node leads the queue.
+    pub async fn leader_of(&self, queue: &str) -> &Node {
+        let found = self.find_leader_of(queue).await;
+        found.unwrap_or_else(|| panic!("no running node leads {queue}"))
+    }
+
+    /// [`leader_of`](Cluster::leader_of), or `None` while there is none, as in an election.
+    pub async fn find_leader_of(&self, queue: &str) -> Option<&Node> {
+        let place = self.place(queue).await?;
+        let leads = |node: &&Node| node.pid().is_some() && node.name() == place.leader;
+        self.nodes.iter().find(leads)
+    }
+
+    /// Waits until all members of a quorum queue are there, one on each node: until then it can lose less than it is meant to.
+    ///
+    /// # Panics
+    ///
+    /// If they do not come.
+    pub async fn wait_for_members(&self, queue: &str) {
+        let everywhere = async || {
+            let place = self.place(queue).await;
+            place.is_some_and(|place| place.members.len() == self.nodes.len() && place.online.len() == self.nodes.len())
+        };
+        eventually(format!("{queue} has a member on each node"), everywhere).await;
+    }
+
+    /// Starts every node again that is stopped.
+    ///
+    /// # Panics
+    ///
+    /// If one does not come up.
+    pub async fn start_again(&self) {
+        let stopped = self.nodes.iter().filter(|node| node.pid().is_none());
+        // Together: a node may wait for the others before it answers.
+        futures_util::future::join_all(stopped.map(Node::start_again)).await;
+    }
+
+    async fn place(&self, queue: &str) -> Option<Place> {
+        let node = self.nodes.iter().find(|node| node.pid().is_some());
+        let places: Vec<Place> = node
+            .expect("one node runs")
+            .list_queues(&["name", "leader", "members", "online"])
+            .await;
+        places.into_iter().find(|place| place.name == queue)
+    }
+}

@@ -1,0 +1,135 @@
+//! From what a test has set to a finished attempt.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret::envelope::{Incoming, Limits as MessageLimits, headers};
+use leveret::testing::TestBroker;
+use leveret::{Backoff, EnvelopeError, Message, Rabbit};
+
+use super::ran::Ran;
+use super::run::Run;
+use crate::attempt;
+use crate::attempt::pipeline::Pipeline;
+use crate::blocking::Threads;
+use crate::cancellation::{Cause, Switch};
+use crate::config::Settings;
+use crate::context::{Attempt, Limits, Surroundings};
+use crate::verdict::{Ended, Tries, verdict};
+
+impl Run {
+    /// The message that would have brought the job.
+    fn message(&self) -> Result<Message, EnvelopeError> {
+        let envelope = self.envelope.clone()?;
+        let mut message = envelope.to_message(&MessageLimits::default())?;
+        let (attempt, table) = (self.circumstances.attempt, &mut message.properties.headers);
+        table.insert(headers::ATTEMPT.to_owned(), attempt.into());
+        table.insert(headers::HOP.to_owned(), (attempt - 1).into());
+        Ok(message)
+    }
+
+    /// What keeps the handler from being run at all.
+    fn problems(&self) -> Vec<String> {
+        let lacking = self.states.lacking(&self.registration.requirements);
+        let lacking = lacking
+            .into_iter()
+            .map(|state| format!("it takes a state of type `{state}`: give it one with `.state(…)`"));
+        self.problems.iter().cloned().chain(lacking).collect()
+    }
+
+    #[track_caller]
+    pub(super) fn prepare(self) -> Prepared {
+        let job = self.registration.job.name;
+        let problems = self.problems();
+        assert!(
+            problems.is_empty(),
+            "the handler of `{job}` cannot be run: {}",
+            problems.join("; ")
+        );
+        let (message, incoming) = match self.message().map(|message| (Incoming::read(&message), message)) {
+            Ok((Ok(incoming), message)) => (message, incoming),
+            Ok((Err(error), _)) => panic!("the job `{job}` cannot be read back: {error}"),
+            Err(error) => panic!("the job `{job}` cannot be sent: {error}"),
+        };
+        let spec = self.registration.job;
+        let queue = self.envelope.map_or(spec.queue, |envelope| envelope.queue().clone());
+        let rabbit = self.broker.as_ref().map(TestBroker::rabbit);
+        let surroundings = Surroundings {
+            queue: queue.name().to_owned(),
+            worker: self.circumstances.worker,
+            states: Arc::new(self.states),
+            producer: rabbit.as_ref().map(Rabbit::producer),
+        };
+        let attempt = Attempt {
+            limits: Limits {
+                max_attempts: incoming.max_attempts.unwrap_or(spec.retry.max_attempts()),
+                timeout: (incoming.timeout.or(spec.timeout)).unwrap_or(Settings::default().job_timeout),
+            },
+            message,
+            incoming,
+            redelivered: self.circumstances.redelivered,
+            surroundings: Arc::new(surroundings),
+            switch: Switch::default(),
+        };
+        Prepared {
+            job: spec.name,
+            backoff: spec.retry.backoff(),
+            pipeline: Arc::new(Pipeline {
+                middlewares: self.middlewares,
+                run: self.registration.run,
+                threads: spec.blocking.then(|| Threads::new(1)),
+            }),
+            attempt: Arc::new(attempt),
+            stop: self.circumstances.stop,
+            rabbit,
+        }
+    }
+}
+
+/// A run whose setting has been checked.
+pub(super) struct Prepared {
+    job: &'static str,
+    backoff: Backoff,
+    pipeline: Arc<Pipeline>,
+    attempt: Arc<Attempt>,
+    stop: Option<(Duration, Cause)>,
+    /// The connections that the handler enqueues on.
+    rabbit: Option<Rabbit>,
+}
+
+impl Prepared {
+    pub(super) async fn perform(self) -> Ran {
+        let tries = Tries {
+            attempt: self.attempt.incoming.attempt,
+            max_attempts: self.attempt.limits.max_attempts,
+            backoff: self.backoff,
+        };
+        let ended = self.end().await;
+        if let Some(rabbit) = self.rabbit {
+            // What the handler handed over and did not wait for is part of what it did.
+            rabbit.enqueues().emptied().await;
+        }
+        Ran {
+            job: self.job,
+            verdict: verdict(ended, tries, 1.0).into(),
+        }
+    }
+
+    /// Runs the handler, and asks it to stop if and when that is wanted.
+    async fn end(&self) -> Ended {
+        let mut running = pin!(attempt::run(&self.pipeline, self.attempt.clone()));
+        let Some((time, cause)) = self.stop else {
+            return running.await;
+        };
+        if time > Duration::ZERO {
+            tokio::select! {
+                biased;
+                ended = &mut running => return ended,
+                () = tokio::time::sleep(time) => {}
+            }
+        }
+        self.attempt.switch.fire(cause);
+        running.await
+    }
+}
