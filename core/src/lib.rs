@@ -41,6 +41,7 @@
 //!
 //! # Features
 //! - `rabbitmq` (default): `amqp://` URLs.
+//! - `rustls`: `amqps://` URLs, with ring; see [`ConnectOptions`] for certificates.
 //! - `memory` (default): `memory://` URLs, a broker in this process's memory.
 //! - `testing`: the module `testing`, for the tests of applications.
 //!

@@ -1,4 +1,4 @@
-//! The derive macro of Leveret. Use it through the `leveret` crate, which re-exports it beside the trait.
+//! The macros of Leveret. Use them through `leveret`, which re-exports the derive beside its trait, and `leveret-worker`.
 //!
 //! # Layout
 //! A derive runs through four steps, one file each; every mistake found on the way is collected, so that one compile shows them
@@ -7,11 +7,15 @@
 //! - `model`: makes a [`Model`](model::Model) of type and settings; refuses what has the wrong shape.
 //! - `check`: holds the model against the rules of names, times and numbers; `snake`: the default name.
 //! - `expand`: writes the `impl`.
+//!
+//! `handler` is `#[debug_handler]`.
 
 mod attr;
 mod check;
 mod errors;
 mod expand;
+#[cfg(feature = "handler")]
+mod handler;
 mod model;
 mod snake;
 
@@ -79,4 +83,16 @@ use syn::{DeriveInput, parse_macro_input};
 #[proc_macro_derive(Job, attributes(job))]
 pub fn derive_job(input: TokenStream) -> TokenStream {
     expand::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Makes the compiler say what is wrong with a handler, at the place where it is wrong. It changes nothing else, and can go once the
+/// handler compiles.
+///
+/// `register` can only say that a function is no handler. With this on the function, each part is checked on its own: that the first
+/// argument is a job, each other one implements `FromContext`, the return type `IntoOutcome`, and the future is `Send` (and if it
+/// is not, which value is in the way). `#[debug_handler(blocking)]` is for functions given to `register_blocking`. Free functions only.
+#[cfg(feature = "handler")]
+#[proc_macro_attribute]
+pub fn debug_handler(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    handler::debug_handler(arguments.into(), function.into()).into()
 }

@@ -21,6 +21,7 @@ mod watchdog;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,8 +81,23 @@ impl Node {
     ///
     /// As [`Node::start`].
     pub async fn start_with(settings: &[&str]) -> Node {
+        Node::start_with_files(settings, &[]).await
+    }
+
+    /// [`start_with`](Node::start_with), with files of these names and texts in the node's directory, which the lines call
+    /// `{home}`: `ssl_options.certfile = {home}/server.pem`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::start`].
+    pub async fn start_with_files(settings: &[&str], files: &[(&str, &str)]) -> Node {
         let installation = Installation::find().unwrap_or_else(|missing| panic!("{missing}"));
-        start::start(&|| Home::create(installation.clone(), settings)).await
+        let home = || {
+            let home = Home::create(installation.clone(), settings);
+            files.iter().for_each(|(name, text)| home.write(name, text));
+            home
+        };
+        start::start(&home).await
     }
 
     /// Starts another node with the same cookie and port mapper, so that the two can form a cluster.
@@ -107,6 +123,21 @@ impl Node {
     /// The AMQP address, for a proxy in front of the node.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+    }
+
+    /// Where a file of the node's directory is, for this process.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.directory().join(name)
+    }
+
+    /// Puts another text into a file of the node's directory.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such file.
+    pub fn replace_file(&self, name: &str, text: &str) {
+        std::fs::remove_file(self.file(name)).expect("the file is there");
+        self.home.write(name, text);
     }
 
     /// The RabbitMQ that runs here. Suites state by it what versions do differently.

@@ -8,7 +8,7 @@ use crate::blocking::IntoBlockingHandler;
 use crate::config::QueueSetting;
 use crate::handler::{ByType, Handler, IntoHandler};
 use crate::middleware::Middleware;
-use crate::plan::{BuildError, Draft};
+use crate::plan::{BuildError, Draft, Route};
 use crate::source::Source;
 use crate::worker::Worker;
 
@@ -169,8 +169,8 @@ impl WorkerBuilder {
     }
 
     /// Consumes the jobs of type `J` from `queue` instead of their type's queue: a tenant's queue, a staging prefix.
-    /// It counts for handlers registered before it as well as after. A producer sends
-    /// them there with [`Enqueue::queue`](leveret::Enqueue::queue), handlers that enqueue further jobs included.
+    /// It counts for handlers registered before it as well as after. The producers of this worker (its handlers', its
+    /// handle's) send them there too; others do with a [`route`](leveret::Producer::route) of their own.
     ///
     /// ```
     /// # use leveret::{Job, Queue};
@@ -188,7 +188,7 @@ impl WorkerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn route<J: Job>(mut self, queue: Queue) -> Self {
-        self.draft.routes.push((J::NAME, queue));
+        self.draft.routes.push(Route::of::<J>(queue));
         self
     }
 

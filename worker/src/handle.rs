@@ -6,8 +6,8 @@ use std::sync::Arc;
 use leveret::{Producer, Rabbit};
 
 use crate::dispatcher::Phase;
-use crate::health::QueueState;
-use crate::worker::Controls;
+use crate::health::{QueueState, WorkerHealth};
+use crate::running::Controls;
 
 /// Watches and stops a [`Worker`](crate::Worker) from elsewhere: a readiness probe, an admin endpoint, a test. Cheap to clone.
 ///
@@ -86,10 +86,33 @@ impl WorkerHandle {
         }
     }
 
-    /// A producer on the worker's connections; `None` before the worker runs.
+    /// The state in a form that a health endpoint can answer with.
+    ///
+    /// ```
+    /// # use leveret_worker::WorkerHandle;
+    /// /// `/healthz`: restart the process when it is not 200. `/readyz` asks `is_ready()` the same way.
+    /// fn healthz(worker: &WorkerHandle) -> (u16, String) {
+    ///     let health = worker.health();
+    ///     (if health.is_alive() { 200 } else { 503 }, health.to_string())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn health(&self) -> WorkerHealth {
+        WorkerHealth::new(self.state())
+    }
+
+    /// Waits until the worker begins to end, for whatever reason: a signal, [`WorkerHandle::shutdown`], an error. What shall
+    /// end together with it, such as the HTTP server of the same process, waits for this.
+    pub async fn shutting_down(&self) {
+        let mut phase = self.controls.phase.subscribe();
+        // The handle itself keeps the sender.
+        let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
+    }
+
+    /// A producer on the worker's connections, while the worker runs; `None` before and after.
     #[must_use]
     pub fn producer(&self) -> Option<Producer> {
-        self.controls.rabbit.get().map(Rabbit::producer)
+        self.controls.rabbit().as_ref().map(Rabbit::producer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a worker is doing, queue by queue, for those who watch it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use leveret::watch;
@@ -27,6 +28,67 @@ pub enum QueueState {
     Draining,
     /// Ended.
     Stopped,
+}
+
+impl fmt::Display for QueueState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Consuming => f.write_str("consuming"),
+            Self::Paused { reason } => write!(f, "paused ({reason})"),
+            Self::Down { error } => write!(f, "down ({error})"),
+            Self::Draining => f.write_str("draining"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// What a worker is doing, as one value: for health endpoints. It prints as one line, without credentials or job data.
+///
+/// ```text
+/// ready; mail: consuming; reports: consuming
+/// not ready; mail: consuming; reports: down (the connection was lost: broken pipe)
+/// stopped; mail: stopped; reports: stopped
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerHealth {
+    queues: BTreeMap<String, QueueState>,
+}
+
+impl WorkerHealth {
+    pub(crate) fn new(queues: BTreeMap<String, QueueState>) -> Self {
+        Self { queues }
+    }
+
+    /// Whether every queue is being consumed. `false` during an outage, and during a shutdown: no new work, and no restart either.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.queues.is_empty() && self.queues.values().all(|state| *state == QueueState::Consuming)
+    }
+
+    /// Whether the worker has not ended. An outage of the broker does not end it: it is no reason to restart the process.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.queues.is_empty() && self.queues.values().all(|state| *state != QueueState::Stopped)
+    }
+
+    /// The queues by name.
+    pub fn queues(&self) -> impl Iterator<Item = (&str, &QueueState)> {
+        self.queues.iter().map(|(name, state)| (name.as_str(), state))
+    }
+}
+
+impl fmt::Display for WorkerHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.is_ready(), self.is_alive()) {
+            (true, _) => "ready",
+            (false, true) => "not ready",
+            (false, false) => "stopped",
+        })?;
+        self.queues
+            .iter()
+            .try_for_each(|(queue, state)| write!(f, "; {queue}: {state}"))
+    }
 }
 
 /// The states of all queues by name.

@@ -35,9 +35,9 @@
 //! # Layout
 //! In running order. What the application writes: [`WorkerBuilder`] takes handlers ([`IntoHandler`], [`Handler`]) with
 //! their extractors ([`FromContext`], [`State`], [`Context`]); `plan` checks it all. What runs: [`Worker`] starts one `dispatcher` per queue, which
-//! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher's
-//! `settle` acts. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. `testing` (a feature) runs handlers and
-//! workers in tests; `guide` shows how.
+//! fetches jobs; `attempt` runs one handler, whose [`Outcome`] (or [`JobError`]) `verdict` turns into a decision, on which the dispatcher
+//! acts by way of `settling`. What is seen of it: [`WorkerHandle`] while it runs, [`ExitReport`] afterwards. Without a dispatcher: [`Fetcher`] pulls
+//! single jobs. `testing` (a feature) runs handlers and workers in tests; `guide` shows how.
 
 mod attempt;
 mod blocking;
@@ -46,8 +46,10 @@ mod cancellation;
 mod config;
 mod context;
 mod dispatcher;
+mod drain;
 mod error;
 mod extract;
+mod fetch;
 #[cfg(test)]
 mod fixtures;
 pub mod guide;
@@ -58,8 +60,12 @@ mod load;
 mod middleware;
 mod outcome;
 mod plan;
+mod pulse;
 mod registry;
 mod report;
+mod run_error;
+mod running;
+mod settling;
 mod signals;
 mod source;
 mod states;
@@ -70,23 +76,52 @@ pub mod tower;
 mod verdict;
 mod worker;
 
+/// What `#[debug_handler]` asks of each part of a function.
+#[doc(hidden)]
+pub mod check {
+    /// Of the first argument.
+    pub fn job<J: leveret::Job>() {}
+
+    /// Of all others.
+    pub fn extractor<E: crate::FromContext + 'static>() {}
+
+    /// Of what it returns.
+    pub fn outcome<O: crate::IntoOutcome>() {}
+}
+
 pub use async_trait::async_trait;
 pub use leveret;
+/// ```
+/// use leveret_worker::{State, debug_handler};
+/// # #[derive(serde::Serialize, serde::Deserialize, leveret::Job)]
+/// # #[job(queue = "mail")]
+/// # struct SendWelcome { user_id: u64 }
+///
+/// #[debug_handler]
+/// async fn send_welcome(job: SendWelcome, State(from): State<String>) -> Result<(), std::io::Error> {
+///     println!("{from} greets user {}", job.user_id);
+///     Ok(())
+/// }
+/// ```
+pub use leveret_macros::debug_handler;
 
 pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
 pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
 pub use context::Context;
+pub use drain::{LastSeen, Unseen};
 pub use error::JobError;
 pub use extract::{FromContext, State};
+pub use fetch::{FetchError, Fetched, Fetcher, Settled};
 pub use handle::WorkerHandle;
 pub use handler::{Handler, IntoHandler};
-pub use health::QueueState;
+pub use health::{QueueState, WorkerHealth};
 pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};
+pub use run_error::RunError;
 pub use source::Source;
 pub use states::Requirements;
-pub use worker::{RunError, Worker};
+pub use worker::Worker;

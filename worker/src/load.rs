@@ -24,13 +24,11 @@ impl Load {
     }
 
     /// Whether there are none.
-    #[cfg(feature = "testing")]
     pub(crate) fn is_none(&self) -> bool {
         self.jobs.load(Ordering::SeqCst) == 0
     }
 
     /// Waits until there are none.
-    #[cfg(feature = "testing")]
     pub(crate) async fn gone(&self) {
         loop {
             let mut gone = std::pin::pin!(self.gone.notified());

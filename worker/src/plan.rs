@@ -7,7 +7,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use leveret::Queue;
+use leveret::{Job, Queue, Rabbit};
 
 use crate::attempt::pipeline::Pipeline;
 use crate::blocking::Threads;
@@ -26,10 +26,29 @@ pub(crate) struct Draft {
     pub(crate) middlewares: Middlewares,
     pub(crate) states: States,
     pub(crate) queues: Vec<QueueSetting>,
-    /// Jobs by name whose queue is another than their type's.
-    pub(crate) routes: Vec<(&'static str, Queue)>,
+    /// Jobs whose queue is another than their type's.
+    pub(crate) routes: Vec<Route>,
     /// What was wrong as soon as it was written.
     pub(crate) problems: Vec<String>,
+}
+
+/// A job type that is consumed from another queue than its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) job: &'static str,
+    pub(crate) queue: Queue,
+    /// Has producers send it there too. The job's type is in the function.
+    pub(crate) of_producers: fn(Rabbit, Queue) -> Rabbit,
+}
+
+impl Route {
+    pub(crate) fn of<J: Job>(queue: Queue) -> Self {
+        Self {
+            job: J::NAME,
+            queue,
+            of_producers: Rabbit::route::<J>,
+        }
+    }
 }
 
 /// What a worker runs.
@@ -38,6 +57,7 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) registry: Arc<Registry>,
     pub(crate) states: Arc<States>,
+    pub(crate) routes: Vec<Route>,
     /// By name, so that everything that goes through the queues does so in one order.
     pub(crate) queues: Vec<QueuePlan>,
 }
@@ -113,19 +133,16 @@ impl Draft {
             settings,
             registry: Arc::new(registry),
             states: Arc::new(self.states),
+            routes: self.routes,
             queues,
         })
     }
 }
 
 /// The jobs, each with the queue that it is consumed from.
-fn routed(
-    registrations: &[Registration],
-    routes: &[(&'static str, Queue)],
-    problems: &mut Vec<String>,
-) -> Vec<JobSpec> {
+fn routed(registrations: &[Registration], routes: &[Route], problems: &mut Vec<String>) -> Vec<JobSpec> {
     let mut jobs: Vec<JobSpec> = registrations.iter().map(|one| one.job.clone()).collect();
-    for (job, queue) in routes {
+    for Route { job, queue, .. } in routes {
         match jobs.iter_mut().find(|spec| spec.name == *job) {
             Some(spec) => spec.queue = queue.clone(),
             None => problems.push(format!(

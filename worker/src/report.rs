@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::drain::Unseen;
+use crate::settling::Purpose;
+use crate::verdict::Verdict;
+
 /// What a worker did from its start to its end, by queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "it says whether the worker ended in order"]
 pub struct ExitReport {
     queues: BTreeMap<String, QueueReport>,
+    drain: Option<Unseen>,
 }
 
 /// What a worker did on one queue.
@@ -36,9 +41,52 @@ pub struct QueueReport {
     pub left_unacked: u64,
 }
 
+impl QueueReport {
+    /// Counts how an attempt ended.
+    pub(crate) fn note(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Ack => self.completed += 1,
+            Verdict::Cancel { .. } => self.cancelled += 1,
+            Verdict::GiveBack => self.interrupted += 1,
+            Verdict::Retry { .. } | Verdict::DeadLetter { .. } => self.failed += 1,
+            // Counted once it is stored.
+            Verdict::Snooze { .. } => {}
+        }
+    }
+
+    /// Counts a successor that is stored.
+    pub(crate) fn stored(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Retry => self.retried += 1,
+            Purpose::Snooze => self.snoozed += 1,
+            Purpose::DeadLetter => self.dead_lettered += 1,
+            Purpose::Return => {}
+        }
+    }
+}
+
 impl ExitReport {
     pub(crate) fn add(&mut self, queue: String, report: QueueReport) {
         self.queues.insert(queue, report);
+    }
+
+    pub(crate) fn of_a_drain(self, unseen: Unseen) -> Self {
+        Self {
+            drain: Some(unseen),
+            ..self
+        }
+    }
+
+    /// Whether the worker was drained: it ended because nothing was left to do, as far as it could see.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.drain.as_ref().is_some_and(Unseen::is_drained)
+    }
+
+    /// What a drain left behind or could not see; `None` for a worker that was not drained.
+    #[must_use]
+    pub fn unseen(&self) -> Option<&Unseen> {
+        self.drain.as_ref()
     }
 
     /// The report of one queue.
@@ -70,6 +118,6 @@ impl fmt::Display for ExitReport {
                 report.completed, report.failed, report.retried, report.dead_lettered, report.left_unacked
             )?;
         }
-        Ok(())
+        self.drain.iter().try_for_each(|unseen| write!(f, "; {unseen}"))
     }
 }

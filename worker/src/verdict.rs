@@ -20,6 +20,8 @@ pub(crate) enum Ended {
     Undecodable(String),
     /// No handler is registered for the message's type.
     UnknownType(Option<String>),
+    /// The message's type is not the job that was to be fetched.
+    OtherType { name: Option<String>, wanted: &'static str },
     /// The handler gave up because it was asked to, or was aborted: nobody's failure.
     Interrupted,
 }
@@ -97,6 +99,9 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
             },
         },
         Ended::UnknownType(name) => Verdict::DeadLetter { fault: unknown(name) },
+        Ended::OtherType { name, wanted } => Verdict::DeadLetter {
+            fault: other_type(name, wanted),
+        },
         Ended::Interrupted => Verdict::GiveBack,
     }
 }
@@ -137,6 +142,16 @@ fn unknown(name: Option<String>) -> Fault {
     }
 }
 
+fn other_type(name: Option<String>, wanted: &str) -> Fault {
+    match name {
+        Some(name) => Fault {
+            error: format!("the job is a `{name}`, and this program fetches the jobs `{wanted}`"),
+            ..unknown(None)
+        },
+        None => unknown(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +174,13 @@ mod tests {
             ("undecodable", Ended::Undecodable("boom".into())),
             ("unknown", Ended::UnknownType(Some("x".into()))),
             ("typeless", Ended::UnknownType(None)),
+            (
+                "other type",
+                Ended::OtherType {
+                    name: Some("x".into()),
+                    wanted: "y",
+                },
+            ),
             ("interrupted", Ended::Interrupted),
         ]
     }
@@ -190,6 +212,7 @@ mod tests {
             ("undecodable", "dead undecodable", "dead undecodable"),
             ("unknown", "dead unknown_type", "dead unknown_type"),
             ("typeless", "dead unknown_type", "dead unknown_type"),
+            ("other type", "dead unknown_type", "dead unknown_type"),
             ("interrupted", "give back", "give back"),
         ];
         for (attempt, last) in [(3, false), (8, true), (9, true)] {
@@ -224,6 +247,7 @@ mod tests {
             ("timeout", "the attempt ran longer than its limit of 1s"),
             ("undecodable", "boom"),
             ("unknown", "no handler is registered for the job `x`"),
+            ("other type", "the job is a `x`, and this program fetches the jobs `y`"),
         ] {
             let (_, ended) = every_end().into_iter().find(|(w, _)| *w == word).expect("in the list");
             match verdict(ended, tries, 0.0) {

@@ -41,7 +41,7 @@ pub(crate) fn get_installed() -> Result<()> {
 /// The root directory that holds `version`, made now unless it is there.
 pub(crate) fn get_root(version: &Version) -> Result<PathBuf> {
     let root = root::get(version)?;
-    println!("RabbitMQ {}: {}", root::version_in(&root)?, root.display());
+    println!("RabbitMQ {}: {}", root::number_in(&root)?, root.display());
     Ok(root)
 }
 

@@ -13,14 +13,16 @@ use crate::shell;
 const ON_SECOND: [Suite; 2] = [CONTRACT, Suite::whole("kill")];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 7] = [
+const ON_REQUEST: [Suite; 8] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
+    Suite::whole("secure"),
     Suite::whole("producer"),
     Suite::whole("worker"),
     Suite::whole("kit"),
     Suite::whole("cluster"),
+    Suite::whole("topology"),
 ];
 
 /// The half of the contract that has a broker behind it.

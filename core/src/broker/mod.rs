@@ -71,7 +71,13 @@ pub trait Session: Send + Sync + Debug {
 
     /// Opens a channel that takes messages of `queue` one at a time. Whether there is such a queue shows at the first
     /// [`Puller::pull`].
-    async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError>;
+    ///
+    /// # Errors
+    /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
+    async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
+        let text = format!("{queue}: this broker gives no single messages");
+        Err(BrokerError::new(BrokerErrorKind::Protocol, text))
+    }
 
     /// What is known of the connection now. It changes to [`Health::Closed`] once and stays there.
     fn health(&self) -> watch::Receiver<Health>;

@@ -83,18 +83,18 @@ impl ConnectOptions {
     /// use leveret::connect::Credentials;
     ///
     /// let options = ConnectOptions::default().credentials_provider(|| async {
-    ///     let password = tokio::fs::read_to_string("/run/secrets/rabbitmq").await?;
+    ///     let password = std::fs::read_to_string("/run/secrets/rabbitmq")?; // or ask a vault, and await its answer
     ///     Ok(Credentials::new("app", password.trim_end()))
     /// });
     /// # drop(options);
     /// ```
     ///
     /// It runs on the Tokio runtime that the connection was started from, so that it may use the application's clients, and has
-    /// the connect deadline to answer. If it fails, panics or is late, that is the reason shown for the missing connection, and it is asked again
-    /// with the next try: what its error says is logged, so it must not hold the password. A token that expires makes
-    /// the broker end the connection; the next one asks for a new token.
+    /// the connect deadline to answer. If it fails, panics or is late, that is the reason shown for the missing connection, and it is
+    /// asked again with the next try. What its error says is logged: it must not hold the password. A token that expires makes the
+    /// broker end the connection; the next one asks for a new token.
     ///
-    /// Options are equal if they share one provider (are clones of each other in this).
+    /// Options with a provider are equal to their clones, and to no others.
     #[must_use]
     pub fn credentials_provider<F, R>(mut self, provider: F) -> Self
     where

@@ -52,7 +52,7 @@ use crate::name::check_queue;
 /// | orderly close | [`close_deadline`](Self::close_deadline) | - | `LEVERET_CLOSE_DEADLINE` | 5 s |
 /// | unconfirmed jobs held | [`ledger_jobs`](Self::ledger_jobs) | - | - | 10,000 |
 /// | unconfirmed bytes held | [`ledger_bytes`](Self::ledger_bytes) | - | - | 64 MiB |
-/// | missing queues and exchanges | [`topology`](Self::topology) | - | `LEVERET_TOPOLOGY`: `declare`, `verify`, `none` | `declare` |
+/// | missing queues and exchanges | [`topology`](Self::topology) | - | `LEVERET_TOPOLOGY`: `declare`, `minimal`, `verify`, `none` | `declare` |
 /// | prefix of Leveret's own names | [`prefix`](Self::prefix) | - | `LEVERET_PREFIX` | `leveret` |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectOptions {

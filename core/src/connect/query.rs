@@ -15,6 +15,13 @@ pub(super) fn apply(mut options: ConnectOptions, query: &str) -> Parsed<ConnectO
             "connection_timeout" => options.connect_deadline(timeout(value)?),
             "connection_name" => options.connection_name(decode(value)?),
             "cacertfile" => options.ca_file(decode(value)?),
+            // What we always do; other clients can be told not to.
+            "verify" if value == "verify_peer" => options,
+            "verify" => {
+                return invalid(
+                    "`verify` in the broker URL can be verify_peer only: who does not verify a certificate may be talking to anyone",
+                );
+            }
             "server_name_indication" => options.server_name(decode(value)?),
             "certfile" => {
                 certificate = Some(decode(value)?);
@@ -27,7 +34,7 @@ pub(super) fn apply(mut options: ConnectOptions, query: &str) -> Parsed<ConnectO
             _ => {
                 return invalid(
                     "the broker URL's query has a parameter that is none of heartbeat, connection_timeout, connection_name, \
-                     cacertfile, certfile, keyfile and server_name_indication",
+                     cacertfile, certfile, keyfile, verify and server_name_indication",
                 );
             }
         };

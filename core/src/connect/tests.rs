@@ -1,10 +1,12 @@
-use std::time::Duration;
+#[cfg(feature = "rustls")]
+mod encrypted;
+mod environment;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
-use super::env::from_lookup;
-use super::{AmqpEndpoint, ConnectOptions, Credentials, Endpoint, InvalidOptions, TopologyMode};
+use self::environment::from_variables;
+use super::{AmqpEndpoint, ConnectOptions, Credentials, Endpoint};
 
 fn amqp(url: &str) -> AmqpEndpoint {
     match url.parse::<ConnectOptions>().expect(url).endpoint {
@@ -89,6 +91,7 @@ fn a_url_that_can_be_read_in_two_ways_is_refused() {
         ("amqp://h?heartbeat=65536", "`heartbeat`"),
         ("amqp://h?connection_timeout=-1", "`connection_timeout`"),
         ("amqp://h?heartbeet=5", "none of"),
+        ("amqp://h?verify=verify_none", "`verify`"),
         ("memory://a/b", "memory://name"),
     ] {
         let text = refusal(url);
@@ -102,82 +105,6 @@ fn memory_urls_name_a_broker_or_the_shared_one() {
         let options: ConnectOptions = url.parse().expect(url);
         assert_eq!(options.endpoint, Endpoint::Memory { name: expected.into() });
         assert_eq!(options.to_string(), url);
-    }
-}
-
-#[test]
-fn a_setter_beats_the_environment_which_beats_the_query_which_beats_the_default() {
-    let with = |url: &'static str, heartbeat: Option<&'static str>| {
-        from_lookup(move |name| match name {
-            "AMQP_URL" => Some(url.into()),
-            "LEVERET_HEARTBEAT" => heartbeat.map(Into::into),
-            _ => None,
-        })
-    };
-
-    let default = with("amqp://h", None).expect("default");
-    let query = with("amqp://h?heartbeat=5", None).expect("query");
-    let environment = with("amqp://h?heartbeat=5", Some("7")).expect("environment");
-    let setter = environment.clone().heartbeat(Duration::from_millis(8_001));
-
-    let seconds = [&default, &query, &environment, &setter].map(ConnectOptions::heartbeat_seconds);
-    assert_eq!(seconds, [10, 5, 7, 9]);
-}
-
-fn from_variables(variables: &[(&str, &str)]) -> Result<ConnectOptions, InvalidOptions> {
-    from_lookup(|name| {
-        let (_, value) = variables.iter().find(|(key, _)| *key == name)?;
-        Some(value.into())
-    })
-}
-
-#[test]
-fn each_variable_sets_its_option_and_an_empty_one_none() {
-    let url = ("AMQP_URL", "amqp://h?connection_name=url&connection_timeout=1");
-    let options = from_variables(&[
-        url,
-        ("LEVERET_CONNECTION_NAME", "env"),
-        ("LEVERET_CONNECT_DEADLINE", "0.5"),
-        ("LEVERET_STARTUP_DEADLINE", "60"),
-        ("LEVERET_RPC_DEADLINE", "1"),
-        ("LEVERET_CONFIRM_DEADLINE", "2"),
-        ("LEVERET_CLOSE_DEADLINE", "3"),
-        ("LEVERET_TOPOLOGY", "verify"),
-        ("LEVERET_PREFIX", "shop"),
-    ])
-    .expect("well set");
-    let unset = from_variables(&[url, ("LEVERET_CONNECTION_NAME", ""), ("LEVERET_CA_FILE", "")]).expect("well set");
-
-    let deadlines = options.deadlines();
-    let millis = [
-        deadlines.startup,
-        deadlines.connect,
-        deadlines.rpc,
-        deadlines.confirm,
-        deadlines.close,
-    ]
-    .map(|deadline| deadline.as_millis());
-    assert_eq!(millis, [60_000, 500, 1_000, 2_000, 3_000]);
-    assert_eq!((options.name(), options.name_prefix()), ("env", "shop"));
-    assert_eq!(options.topology_mode(), TopologyMode::Verify);
-    assert_eq!(unset.name(), "url");
-    assert_eq!(unset, url.1.parse().expect("a URL"));
-}
-
-#[test]
-fn a_variable_that_says_nonsense_is_named_and_not_quoted() {
-    for (name, value) in [
-        ("LEVERET_HEARTBEAT", "-1"),
-        ("LEVERET_RPC_DEADLINE", "soon"),
-        ("LEVERET_CLOSE_DEADLINE", "-2"),
-        ("LEVERET_TOPOLOGY", "Declare"),
-        ("LEVERET_PREFIX", "amq.shop"),
-        ("LEVERET_CLIENT_KEY_FILE", "/alone.key"),
-    ] {
-        let text = from_variables(&[("AMQP_URL", "amqp://h"), (name, value)])
-            .expect_err(name)
-            .to_string();
-        assert!(text.contains(name) && !text.contains(value), "{text}");
     }
 }
 
@@ -220,64 +147,6 @@ fn what_is_secret_shows_in_no_output() {
 fn without_the_feature_an_encrypted_url_is_refused_and_the_text_names_it() {
     let text = refusal("amqps://h");
     assert!(text.contains("`rustls`"), "{text}");
-}
-
-#[cfg(feature = "rustls")]
-mod encrypted {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn an_encrypted_url_has_a_port_of_its_own_and_stays_what_it_is() {
-        let url = "amqps://app:x@h1,h2:5673,[::1]/shop";
-        let endpoint = amqp(url);
-        assert!(endpoint.is_encrypted() && !amqp("amqp://h").is_encrypted());
-        assert_eq!(endpoint.to_string(), "amqps://app:***@h1:5671,h2:5673,[::1]:5671/shop");
-    }
-
-    #[test]
-    fn a_setter_beats_the_environment_which_beats_the_query_for_certificates_too() {
-        let tls = |options: &ConnectOptions| match options.endpoint() {
-            Endpoint::Amqp(amqp) => amqp.tls().clone(),
-            other => panic!("{other:?}"),
-        };
-        let url = "amqps://h?cacertfile=/url%20ca.pem&certfile=/url.pem&keyfile=/url.key&server_name_indication=url";
-        let query = from_variables(&[("AMQP_URL", url)]).expect("query");
-        let environment = from_variables(&[
-            ("AMQP_URL", url),
-            ("LEVERET_CA_FILE", "/env.pem"),
-            ("LEVERET_SERVER_NAME", "env"),
-            ("LEVERET_CLIENT_CERT_FILE", "/env-client.pem"),
-            ("LEVERET_CLIENT_KEY_FILE", "/env-client.key"),
-        ])
-        .expect("environment");
-        let setter = environment.clone().ca_file("/set.pem").server_name("set");
-
-        assert_eq!(tls(&query).ca_file(), Some(Path::new("/url ca.pem")));
-        assert_eq!(tls(&query).client_certificate_file(), Some(Path::new("/url.pem")));
-        assert_eq!(tls(&environment).ca_file(), Some(Path::new("/env.pem")));
-        assert_eq!(tls(&environment).client_key_file(), Some(Path::new("/env-client.key")));
-        assert_eq!(tls(&setter).ca_file(), Some(Path::new("/set.pem")));
-        let names = [&query, &environment, &setter].map(|options| tls(options).server_name().map(str::to_owned));
-        assert_eq!(names.map(Option::unwrap_or_default), ["url", "env", "set"]);
-    }
-
-    #[test]
-    fn half_a_client_certificate_is_refused() {
-        let text = refusal("amqps://h?certfile=/c.pem");
-        assert!(text.contains("`keyfile`"), "{text}");
-    }
-}
-
-#[test]
-fn the_environment_is_refused_when_it_says_nothing_or_nonsense() {
-    let unset = from_lookup(|_| None).expect_err("no URL");
-    let nonsense =
-        from_lookup(|name| Some(if name == "AMQP_URL" { "amqp://h" } else { "soon" }.into())).expect_err("soon");
-
-    assert!(unset.to_string().contains("AMQP_URL"), "{unset}");
-    assert!(nonsense.to_string().contains("LEVERET_HEARTBEAT"), "{nonsense}");
 }
 
 #[test]

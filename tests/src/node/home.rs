@@ -143,7 +143,8 @@ impl Home {
             "log.console = false".to_owned(),
             "disk_free_limit.absolute = 10MB".to_owned(),
         ];
-        conf.extend(settings.iter().map(|line| (*line).to_owned()));
+        let inside = self.inside.display().to_string();
+        conf.extend(settings.iter().map(|line| line.replace("{home}", &inside)));
         self.write("rabbitmq.conf", &(conf.join("\n") + "\n"));
         // Quorum queues report their counts to `rabbitmqctl` by this clock; the usual 5 s would make every look late.
         self.write("advanced.config", "[{rabbit, [{quorum_tick_interval, 200}]}].\n");
@@ -152,7 +153,7 @@ impl Home {
     }
 
     /// Readable by the owner alone: Erlang refuses a cookie that others may read.
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.directory.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()));

@@ -70,11 +70,14 @@ pub(crate) async fn a_requeued_pull_comes_again_marked_and_counted(fixture: &dyn
     fill(&*session, &queue, ["a", "b"]).await;
     let mut puller = session.puller(&queue).await.unwrap();
 
-    for expected in 0..3 {
+    let counts = fixture.version().await.counts_nacks();
+
+    for round in 0..3 {
         let delivery = pull_one(&mut *puller).await;
+        let counted = if counts { round } else { 0 };
         assert_eq!(
             (id(&delivery.message), delivery.redelivered, count(&delivery.message)),
-            ("a", expected > 0, expected)
+            ("a", round > 0, counted)
         );
         settle(&mut *puller, delivery, Requeue).await;
     }
@@ -121,13 +124,14 @@ pub(crate) async fn what_was_pulled_and_not_settled_comes_again(fixture: &dyn Fi
         }
         drop((first.lease, third.lease));
 
-        // Then the other two come again
+        // Then the other two come again; in any order, because to a quorum queue each pull is a consumer of its own
         is_ready(&*session, &queue, 2).await;
         let mut next = session.puller(&queue).await.unwrap();
-        for expected in ["a", "c"] {
-            let again = pull_one(&mut *next).await;
-            assert_eq!((id(&again.message), again.redelivered), (expected, true));
-        }
+        let again = [pull_one(&mut *next).await, pull_one(&mut *next).await];
+        assert!(again.iter().all(|delivery| delivery.redelivered));
+        let mut ids = again.each_ref().map(|delivery| id(&delivery.message));
+        ids.sort_unstable();
+        assert_eq!(ids, ["a", "c"]);
     }
 }
 

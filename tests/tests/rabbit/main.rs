@@ -5,6 +5,8 @@
 
 mod connecting;
 mod consuming;
+mod credentials;
+mod hosts;
 mod publishing;
 
 use std::collections::BTreeMap;

@@ -3,9 +3,14 @@
 // A broken expectation ends the test at the place where it shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod blocking;
+mod draining;
 mod endings;
+mod fetching;
+mod handlers;
 mod kit;
 mod losses;
+mod middleware;
 mod restarts;
 mod shutdown;
 mod threads;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use leveret::broker::{Delivery, Settlement};
-use leveret::envelope::{DecodeError, Incoming};
-use leveret::{Message, Properties};
+use leveret::envelope::Incoming;
 
 use super::Dispatcher;
 use super::channels::ChannelLease;
@@ -13,6 +12,7 @@ use super::key::Key;
 use crate::cancellation::Switch;
 use crate::context::{Attempt, Limits};
 use crate::registry::Entry;
+use crate::settling::read;
 use crate::verdict::Ended;
 
 impl Dispatcher {
@@ -24,6 +24,7 @@ impl Dispatcher {
             lease,
         } = delivery;
         let lease = self.channels.lease(lease);
+        self.setup.pulse.delivered();
         let (incoming, fault) = read(&message);
         let lease = match self.recognize(&incoming, redelivered, lease) {
             Some(lease) => lease,
@@ -100,26 +101,4 @@ impl Dispatcher {
             timeout: incoming.timeout.unwrap_or(timeout).min(longest),
         }
     }
-}
-
-/// What a message says of its job. Where it cannot be read, as much as is needed to put it aside with its identity.
-fn read(message: &Message) -> (Incoming, Option<DecodeError>) {
-    let error = match Incoming::read(message) {
-        Ok(incoming) => return (incoming, None),
-        Err(error) => error,
-    };
-    let properties = &message.properties;
-    for id in [properties.message_id.clone(), None] {
-        let mut bare = Properties::default();
-        bare.message_id = id;
-        bare.kind.clone_from(&properties.kind);
-        let bare = Message {
-            properties: bare,
-            ..Message::default()
-        };
-        if let Ok(incoming) = Incoming::read(&bare) {
-            return (incoming, Some(error));
-        }
-    }
-    unreachable!("a message without id and headers has nothing in it that could be wrong")
 }

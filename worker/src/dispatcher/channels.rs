@@ -65,6 +65,11 @@ impl Channels {
         self.open.is_some()
     }
 
+    /// Whether there is a channel of either kind.
+    pub(super) fn are_there(&self) -> bool {
+        self.open.is_some() || self.retired.is_some()
+    }
+
     pub(super) fn is_halted(&self) -> bool {
         self.halted
     }

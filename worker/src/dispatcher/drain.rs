@@ -52,7 +52,20 @@ impl Dispatcher {
         } else {
             self.channels.drop_open();
         }
+        self.lost();
+    }
+
+    /// Moves on to a connection, or to none: what was held on the one before is lost.
+    pub(super) fn follow(&mut self, connection: Option<u64>) {
+        let had_channels = self.channels.are_there();
+        if self.channels.follow(connection) && had_channels {
+            self.lost();
+        }
+    }
+
+    fn lost(&mut self) {
         self.hand.lose(&self.channels);
+        self.setup.pulse.lost(self.wires.clock.now());
     }
 
     pub(super) fn close_retired_if_unused(&mut self) {

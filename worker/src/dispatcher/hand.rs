@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 use super::channels::{ChannelLease, Channels};
 use super::key::Key;
 use super::orphans::Orphans;
-use super::successor::Successor;
 use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::load::Load;
 use crate::registry::Entry;
+use crate::settling::Successor;
 
 /// One delivery in hand.
 #[derive(Debug)]

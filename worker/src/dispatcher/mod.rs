@@ -3,7 +3,7 @@
 //! # Layout
 //! [`run`](Dispatcher::run) is the outer loop: it gets to consume (`subscribe`), and decides what follows when consuming ended. `turn` is the
 //! inner one: one pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `replace` publishes what
-//! takes a job's place (a `successor`), `drain` ends in order. `hand` holds the deliveries that are not settled yet, `channels` what they are
+//! takes a job's place, `drain` ends in order. `hand` holds the deliveries that are not settled yet, `channels` what they are
 //! settled on, `memory` what was finished, `orphans` what runs on without a lease.
 
 mod admit;
@@ -16,7 +16,6 @@ mod orphans;
 mod replace;
 mod settle;
 mod subscribe;
-mod successor;
 mod turn;
 
 use std::pin::Pin;
@@ -24,8 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::broker::{BrokerError, Health, Session};
-use leveret::runtime::{Lane, Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError, announce_policies};
+use leveret::runtime::{Link, LinkState};
+use leveret::topology::TopologyError;
 use leveret::watch;
 use leveret::{Backoff, Clock, ConnectOptions, Rabbit};
 use tokio::task::JoinSet;
@@ -35,14 +34,15 @@ use crate::config::QueuePlan;
 use crate::context::Surroundings;
 use crate::health::{QueueState, Reporter};
 use crate::load::Load;
+use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::report::QueueReport;
+use crate::settling::{Sent, Successors};
 use crate::verdict::Ended;
 use channels::Channels;
 use hand::Hand;
 use memory::Memory;
 use subscribe::leaving;
-use successor::Sent;
 
 /// How far the worker is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,7 @@ pub(crate) struct Setup {
     pub(crate) registry: Arc<Registry>,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) reporter: Reporter,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) load: Arc<Load>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) shutdown_grace: Duration,
@@ -72,12 +73,9 @@ pub(crate) struct Setup {
 struct Wires {
     consuming: Link,
     publishing: Link,
-    /// Where successors are published; nobody else publishes there but other dispatchers.
-    lane: Lane,
     options: ConnectOptions,
     clock: Clock,
-    work: Target,
-    dead: Target,
+    successors: Successors,
 }
 
 /// The tasks of one dispatcher. Dropping them aborts them.
@@ -132,16 +130,13 @@ const LASTING: Duration = Duration::from_secs(30);
 
 impl Dispatcher {
     pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
-        let topology = Topology::new(rabbit.options().name_prefix());
-        announce_policies(rabbit.options(), &setup.plan.queue);
+        let worker = setup.surroundings.worker.clone();
         let wires = Wires {
             consuming: rabbit.consuming(),
             publishing: rabbit.publishing(),
-            lane: rabbit.successors(),
             options: rabbit.options().clone(),
             clock: rabbit.clock(),
-            work: topology.work(&setup.plan.queue),
-            dead: topology.dead(&setup.plan.queue),
+            successors: Successors::new(setup.plan.queue.clone(), worker, rabbit),
         };
         Self {
             memory: Memory::new(setup.plan.prefetch),

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::TopologyMode;
-use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish};
-use leveret::runtime::Target;
+use leveret::envelope::Republish;
 
 use super::hand::Stage;
-use super::successor::{Purpose, Sent, Successor, send};
 use super::{Dispatcher, Phase};
-use crate::verdict::Fault;
+use crate::settling::{Purpose, Sent, Successor};
 
 /// A job is run once more on its delivery only if it gets its whole time limit, or at least this.
 const WORTH_A_RUN: Duration = Duration::from_secs(60);
@@ -18,47 +15,13 @@ const WORTH_A_RUN: Duration = Duration::from_secs(60);
 impl Dispatcher {
     /// Begins to publish what takes the job's place. A job whose lease was lost is left alone: it is delivered again.
     pub(super) fn replace(&mut self, number: u64, purpose: Purpose, why: &Republish) {
-        let broker_may_lose = self.broker_may_lose();
         let Some(held) = self.hand.get_mut(number).filter(|held| held.lease.is_some()) else {
             self.hand.remove(number);
             return;
         };
-        let incoming = &held.attempt.incoming;
-        let message = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
-        let message = match fit_header(message, DEFAULT_FRAME_MAX) {
-            Ok(message) => message,
-            // Where the broker may lose what it dead-letters, the copy goes without the application's headers.
-            Err(_) if purpose == Purpose::DeadLetter && broker_may_lose => {
-                let mut bare = republish(&held.attempt.message, &incoming.id, incoming.attempt, why);
-                bare.properties
-                    .headers
-                    .retain(|name, _| name.starts_with(headers::PREFIX));
-                bare
-            }
-            Err(too_large) => return self.gave_up(number, purpose, &too_large.to_string()),
-        };
-        let successor = Arc::new(Successor {
-            target: self.target(purpose),
-            message,
-            purpose,
-            // A returned job can be requeued, and the next attempt can be made here.
-            replaceable: purpose != Purpose::DeadLetter || !broker_may_lose,
-            timeout: self.wires.options.deadlines().confirm,
-            in_doubt: false,
-        });
-        self.begin(number, successor);
-    }
-
-    /// Whether a dead letter that is left to the broker may be lost: a classic queue dead-letters at most once, and of a queue that was
-    /// not declared in full here nobody knows what stands behind it.
-    fn broker_may_lose(&self) -> bool {
-        self.setup.plan.queue.is_classic() || self.wires.options.topology_mode() != TopologyMode::Declare
-    }
-
-    fn target(&self, purpose: Purpose) -> Target {
-        match purpose {
-            Purpose::DeadLetter => self.wires.dead.clone(),
-            Purpose::Retry | Purpose::Snooze | Purpose::Return => self.wires.work.clone(),
+        match self.wires.successors.make(&held.attempt, purpose, why) {
+            Ok(successor) => self.begin(number, Arc::new(successor)),
+            Err(why) => self.gave_up(number, purpose, &why),
         }
     }
 
@@ -72,12 +35,10 @@ impl Dispatcher {
             successor: successor.clone(),
             withdraw: Some(withdraw),
         };
-        let lane = self.wires.lane.clone();
-        self.tasks.sendings.spawn(async move {
-            // A sender that was dropped asks for the same as one that was used.
-            let stop = async { drop(tokio::time::timeout(patience, withdrawn).await) };
-            (number, send(lane, successor, stop).await)
-        });
+        // A sender that was dropped asks for the same as one that was used.
+        let stop = async move { drop(tokio::time::timeout(patience, withdrawn).await) };
+        let sending = self.wires.successors.send(successor, stop);
+        self.tasks.sendings.spawn(async move { (number, sending.await) });
     }
 
     /// The publishing of a successor has ended.
@@ -89,7 +50,7 @@ impl Dispatcher {
         let (successor, purpose) = (successor.clone(), successor.purpose);
         match sent {
             Sent::Confirmed => {
-                self.count(purpose);
+                self.report.stored(purpose);
                 self.done(number);
             }
             Sent::GaveUp(why) => self.gave_up(number, purpose, &why),
@@ -148,25 +109,6 @@ impl Dispatcher {
                 self.hand.wait(number, entry);
             }
             _ => self.requeue(number),
-        }
-    }
-
-    fn count(&mut self, purpose: Purpose) {
-        match purpose {
-            Purpose::Retry => self.report.retried += 1,
-            Purpose::Snooze => self.report.snoozed += 1,
-            Purpose::DeadLetter => self.report.dead_lettered += 1,
-            Purpose::Return => {}
-        }
-    }
-
-    pub(super) fn failure(&self, fault: Fault) -> Failure {
-        Failure {
-            reason: fault.reason,
-            error: fault.error,
-            queue: self.setup.plan.queue.name().to_owned(),
-            worker: self.setup.surroundings.worker.clone(),
-            at: self.wires.clock.wall(),
         }
     }
 }

@@ -20,9 +20,7 @@ impl Dispatcher {
         loop {
             let state = link.borrow_and_update().clone();
             // Channels do not outlive their connection: what was held on them comes again on the next.
-            if self.channels.follow(state.session().map(|(generation, _)| generation)) {
-                self.hand.lose(&self.channels);
-            }
+            self.follow(state.session().map(|(generation, _)| generation));
             if *self.setup.phase.borrow() > Phase::Running {
                 return None;
             }
@@ -38,7 +36,7 @@ impl Dispatcher {
 
     pub(super) async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
         let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
-        let declarations = Arc::clone(&self.wires.work.declarations);
+        let declarations = Arc::clone(self.wires.successors.declarations());
         let queue = self.setup.plan.queue.name().to_owned();
         let session = Arc::clone(session);
         let opening = async move {
@@ -63,9 +61,7 @@ impl Dispatcher {
                 .borrow_and_update()
                 .session()
                 .map(|(generation, _)| generation);
-            if self.channels.follow(connection) {
-                self.hand.lose(&self.channels);
-            }
+            self.follow(connection);
             let changed = async {
                 tokio::select! {
                     biased;

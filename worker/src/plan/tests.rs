@@ -49,7 +49,7 @@ fn assert_problems(draft: Draft, expected: &[&str]) {
 fn a_plan_has_each_queue_once_with_its_limits() {
     let mut draft = draft(vec![greet.into_handler(), part_again.into_handler()]);
     draft.queues.push(setting(mail(), Some(32), None));
-    draft.routes.push(("part_again", Queue::new("exits")));
+    draft.routes.push(Route::of::<PartAgain>(Queue::new("exits")));
 
     let plan = draft.plan().expect("nothing is wrong");
 
@@ -87,7 +87,10 @@ fn all_problems_are_told_at_once() {
         endless.into_handler(),
     ]);
     draft.queues.push(setting(Queue::new("nobody"), Some(1), None));
-    draft.routes.push(("stranger", mail()));
+    draft.routes.push(Route {
+        job: "stranger",
+        ..Route::of::<Greet>(mail())
+    });
     draft.problems.push("the URL is odd".to_owned());
 
     assert_problems(
@@ -150,7 +153,7 @@ fn blocking_handlers_have_a_thread_for_each_slot_or_as_many_as_set() {
     async fn exit(_: PartAgain) {}
     let count = |set| {
         let mut draft = draft(vec![compute.into_blocking_handler(), exit.into_handler()]);
-        draft.routes.push(("part_again", Queue::new("exits")));
+        draft.routes.push(Route::of::<PartAgain>(Queue::new("exits")));
         draft.queues.push(setting(mail(), Some(7), None));
         draft.settings.blocking_threads = set;
         let plan = draft.plan().expect("nothing is wrong");

@@ -6,8 +6,10 @@ use leveret::Rabbit;
 use leveret::testing::TestBroker;
 
 use crate::report::ExitReport;
+use crate::run_error::RunError;
+use crate::running::Controls;
 use crate::source::Connection;
-use crate::worker::{Controls, RunError, Worker};
+use crate::worker::Worker;
 
 impl Worker {
     /// Runs against a [`TestBroker`] until nothing is left to do: no job waits in the worker's queues or is unsettled, none runs, and
@@ -65,7 +67,7 @@ impl Worker {
         let watch = Watch {
             queues: self.plan.queues.iter().map(|one| one.queue.name().to_owned()).collect(),
             broker: broker.clone(),
-            controls: self.controls.clone(),
+            controls: Arc::clone(&self.stopped.0),
         };
         async move {
             let handle = self.handle();
@@ -96,11 +98,12 @@ impl Watch {
         let memory = self.broker.memory();
         loop {
             self.controls.load.gone().await;
-            if let Some(rabbit) = self.controls.rabbit.get() {
+            let rabbit = self.controls.rabbit();
+            if let Some(rabbit) = &rabbit {
                 rabbit.enqueues().emptied().await;
             }
             let seen = memory.changes();
-            let is_free = self.controls.load.is_none() && self.controls.rabbit.get().is_none_or(is_quiet);
+            let is_free = self.controls.load.is_none() && rabbit.as_ref().is_none_or(is_quiet);
             match (is_free, self.queues_are_empty()) {
                 (true, true) if memory.changes() == seen => return,
                 (_, false) => memory.changed_since(seen).await,

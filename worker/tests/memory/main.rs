@@ -5,6 +5,9 @@
 
 mod blocking;
 mod dead_letters;
+mod draining;
+mod fetching;
+mod handles;
 mod kit;
 mod leases;
 mod middleware;

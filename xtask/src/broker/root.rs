@@ -16,6 +16,9 @@ use crate::shell;
 /// Names a directory that keeps the roots, for machines where every checkout is a fresh one.
 const CACHE_VARIABLE: &str = "LEVERET_BROKER_CACHE";
 
+/// In a root: the number of its RabbitMQ, which would take a second to say it again.
+const NUMBER: &str = "rabbitmq-number";
+
 /// The root of `version`.
 ///
 /// It is built beside its place and moved there when it is complete: what has the name can be used. Whatever an
@@ -37,16 +40,22 @@ pub(super) fn get(version: &Version) -> Result<PathBuf> {
     remove(&unfinished)?;
     println!("RabbitMQ {}: making {}", version.name, root.display());
     source.fill(&unfinished, version)?;
-    let number = version_in(&unfinished)?;
+    let number = ask_version(&unfinished)?;
     if !version.covers(&number) {
         bail!("{source} holds RabbitMQ {number}, which is no {}", version.name);
     }
+    fs::write(unfinished.join(NUMBER), &number).with_context(|| format!("cannot write to {}", unfinished.display()))?;
     fs::rename(&unfinished, &root).with_context(|| format!("cannot make {}", root.display()))?;
     Ok(root)
 }
 
-/// The number of the RabbitMQ under `root`, by its own word.
-pub(super) fn version_in(root: &Path) -> Result<String> {
+/// The number of the RabbitMQ under `root`, a complete one.
+pub(super) fn number_in(root: &Path) -> Result<String> {
+    let file = root.join(NUMBER);
+    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn ask_version(root: &Path) -> Result<String> {
     let bin = Installation::in_root(root).map_err(anyhow::Error::msg)?;
     let mut command = Command::new("chroot");
     command

@@ -175,8 +175,10 @@ impl Walk<'_> {
         let is_provided = inner["has_body"] == true
             || (kind == "assoc_type" && !inner["type"].is_null())
             || (kind == "assoc_const" && !inner["value"].is_null());
+        let is_closed = matches!(kind, "struct" | "enum" | "variant") && !is_open && !hides_fields;
         let signature = match kind {
-            "struct" | "variant" => json!([shape(fields), self.normal(&inner["generics"])]),
+            // What users cannot name all parts of looks the same to them in every form.
+            "struct" | "variant" => json!([is_closed.then(|| shape(fields)), self.normal(&inner["generics"])]),
             "constant" => self.normal(&inner["type"]),
             "static" => self.normal(&inner["type"]),
             "module" => Value::Null,
@@ -185,7 +187,7 @@ impl Walk<'_> {
         Item {
             kind: kind.to_owned(),
             signature: signature.to_string(),
-            is_closed: matches!(kind, "struct" | "enum" | "variant") && !is_open && !hides_fields,
+            is_closed,
             is_required: !is_provided && matches!(kind, "function" | "assoc_type" | "assoc_const"),
         }
     }

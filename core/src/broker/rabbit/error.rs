@@ -60,6 +60,10 @@ pub(super) fn handshake(error: &Error, username: &str, vhost: &str) -> BrokerErr
                 reply.get_message()
             ),
         ),
+        ErrorKind::ParsingError(_) => BrokerError::new(
+            BrokerErrorKind::Protocol,
+            "what answers there does not speak AMQP 0-9-1; a TLS listener (port 5671 unless configured) is for amqps://",
+        ),
         // There was no connection yet that could be lost.
         ErrorKind::IOError(cause) => BrokerError::new(BrokerErrorKind::Transport, cause.to_string()),
         _ => open(error),

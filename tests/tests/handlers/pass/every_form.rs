@@ -20,6 +20,10 @@ async fn deciding(_: SendWelcome, State(limit): State<u8>, State(name): State<St
     }
 }
 
+fn blocking(_: SendWelcome, _: Context) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
 fn returning_a_future(_: SendWelcome) -> impl Future<Output = ()> + Send {
     std::future::ready(())
 }
@@ -43,6 +47,8 @@ fn main() {
         .register(deciding)
         .register(returning_a_future)
         .register(Mailer)
+        .register_blocking(blocking)
+        .register_blocking(|_: SendWelcome, State(_): State<String>| Outcome::Done)
         .register_for::<SendWelcome>(Mailer)
         .register(async |_: SendWelcome| {})
         .register(move |_: SendWelcome| {

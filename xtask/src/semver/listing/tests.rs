@@ -7,7 +7,7 @@ use super::{Listing, listing};
 fn hare(change: impl FnOnce(&mut Value)) -> Listing {
     let string = json!({"resolved_path": {"path": "String", "id": 90, "args": null}});
     let mut index = json!({
-        "0": {"crate_id": 0, "name": "hare", "inner": {"module": {"items": [1, 2, 3]}}},
+        "0": {"crate_id": 0, "name": "hare", "inner": {"module": {"items": [1, 2, 3, 14]}}},
         "1": {"crate_id": 0, "name": "Burrow", "attrs": [], "docs": "A home.", "inner": {"struct": {
             "kind": {"plain": {"fields": [10], "has_stripped_fields": true}}, "generics": {"params": []}, "impls": [11, 12]}}},
         "10": {"crate_id": 0, "name": "depth", "inner": {"struct_field": {"primitive": "u32"}}},
@@ -17,6 +17,8 @@ fn hare(change: impl FnOnce(&mut Value)) -> Listing {
             "is_synthetic": true, "items": [], "blanket_impl": null}}},
         "13": {"crate_id": 0, "name": "rename", "inner": {"function": {
             "sig": {"inputs": [["to", string]], "output": null}, "generics": {}, "header": {}, "has_body": true}}},
+        "14": {"crate_id": 0, "name": "Den", "attrs": [], "inner": {"struct": {
+            "kind": {"tuple": [null]}, "generics": {"params": []}, "impls": []}}},
         "2": {"crate_id": 0, "name": "Gait", "attrs": [], "inner": {"enum": {"generics": {}, "variants": [20], "impls": []}}},
         "20": {"crate_id": 0, "name": "Hop", "attrs": [], "inner": {"variant": {"kind": "plain", "discriminant": null}}},
         "21": {"crate_id": 0, "name": "Run", "attrs": [], "inner": {"variant": {"kind": "plain", "discriminant": null}}},
@@ -46,6 +48,8 @@ fn broken(change: impl FnOnce(&mut Value)) -> Vec<String> {
 fn what_nobody_can_notice_breaks_nothing() {
     let unnoticed = broken(|index| {
         index["1"]["docs"] = json!("A better home.");
+        index["14"] = json!({"crate_id": 0, "name": "Den", "attrs": [], "inner": {"struct": {
+            "kind": {"plain": {"fields": [], "has_stripped_fields": true}}, "generics": {"params": []}, "impls": []}}});
         index["13"]["inner"]["function"]["sig"]["inputs"][0][0] = json!("into");
         index["13"]["span"] = json!({"begin": [7, 1]});
     });
@@ -60,7 +64,7 @@ fn an_argument_of_another_type_is_a_change() {
 
 #[test]
 fn what_is_no_longer_exported_is_removed_with_its_parts() {
-    let hidden = broken(|index| index["0"]["inner"]["module"]["items"] = json!([1, 3]));
+    let hidden = broken(|index| index["0"]["inner"]["module"]["items"] = json!([1, 3, 14]));
     assert_eq!(hidden, ["removed: hare::Gait", "removed: hare::Gait::Hop"]);
 }
 
@@ -92,7 +96,7 @@ fn a_variant_of_an_exhaustive_enum_and_a_method_without_a_body_are_breaks() {
 #[test]
 fn an_item_keeps_its_place_when_its_module_becomes_private_and_it_is_re_exported() {
     let moved = broken(|index| {
-        index["0"]["inner"]["module"]["items"] = json!([1, 40, 3]);
+        index["0"]["inner"]["module"]["items"] = json!([1, 40, 3, 14]);
         index["40"] = json!({"crate_id": 0, "name": null, "inner": {"use": {"source": "gait::Gait", "name": "Gait", "id": 2, "is_glob": false}}});
     });
     assert!(moved.is_empty(), "{moved:?}");

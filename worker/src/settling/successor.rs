@@ -10,21 +10,21 @@ use leveret::{Backoff, Fate, HeaderValue, Message, Why};
 
 /// The message that takes a job's place: its retry, its dead letter, or a plain copy.
 #[derive(Debug)]
-pub(super) struct Successor {
-    pub(super) target: Target,
-    pub(super) message: Message,
-    pub(super) purpose: Purpose,
+pub(crate) struct Successor {
+    pub(crate) target: Target,
+    pub(crate) message: Message,
+    pub(crate) purpose: Purpose,
     /// Whether there is another way where this message cannot be stored. Otherwise the job is held until it can.
-    pub(super) replaceable: bool,
+    pub(crate) replaceable: bool,
     /// How long one try may take.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Whether a copy of it was sent before and may be stored.
-    pub(super) in_doubt: bool,
+    pub(crate) in_doubt: bool,
 }
 
 /// What a successor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Retry,
     Snooze,
     /// An untouched job that has been returned so often that only a fresh copy resets the broker's count.
@@ -34,7 +34,7 @@ pub(super) enum Purpose {
 
 impl Successor {
     /// The same once more, after a copy of it was sent and not answered.
-    pub(super) fn after_a_doubtful_try(&self) -> Self {
+    pub(crate) fn after_a_doubtful_try(&self) -> Self {
         let mut message = self.message.clone();
         mark_resent(&mut message);
         Self {
@@ -63,7 +63,7 @@ impl Purpose {
 
 /// How the publishing of a successor ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// It is stored.
     Confirmed,
     /// It was taken back. `in_doubt`: a copy of it was sent and not answered, and may be stored.
@@ -79,7 +79,7 @@ const PACE: Backoff = Backoff::exponential("100ms", "10s");
 const TRIES: u32 = 5;
 
 /// Publishes until it is confirmed, until `stop` resolves, or until it is of no use to go on.
-pub(super) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop: impl Future<Output = ()>) -> Sent {
+pub(crate) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop: impl Future<Output = ()>) -> Sent {
     let mut stop = pin!(stop);
     let mut message = successor.message.clone();
     let (mut tries, mut in_doubt) = (0, successor.in_doubt);

@@ -1,0 +1,193 @@
+//! A worker that runs: its connections, its queues' dispatchers, and what its handles see of it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use leveret::topology::TopologyError;
+use leveret::{Rabbit, watch};
+use tokio::task::JoinSet;
+
+use crate::context::Surroundings;
+use crate::dispatcher::{Dispatcher, Phase, Setup};
+use crate::health::{Board, QueueState, Reporter};
+use crate::load::Load;
+use crate::plan::Plan;
+use crate::pulse::Pulses;
+use crate::report::{ExitReport, QueueReport};
+use crate::run_error::RunError;
+use crate::source::Connection;
+
+/// What a worker and its handles share.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    /// Written by the worker and its handles, read by the dispatchers.
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Written by the dispatchers, read by the handles.
+    pub(crate) board: Arc<Board>,
+    /// Written by the dispatchers, read by whoever waits until nothing is in hand.
+    pub(crate) load: Arc<Load>,
+    /// Written by the dispatchers, read by whoever drains the worker.
+    pub(crate) pulses: Pulses,
+    /// There while the worker runs, and not longer: a handle that is kept must not keep connections.
+    rabbit: Mutex<Option<Rabbit>>,
+}
+
+impl Controls {
+    /// For a worker with these queues.
+    pub(crate) fn new<'a>(queues: impl IntoIterator<Item = &'a str>) -> Arc<Self> {
+        let board = Arc::default();
+        let pulse = |queue: &str| {
+            Reporter::new(queue, Arc::clone(&board));
+            (queue.to_owned(), Arc::default())
+        };
+        let pulses = queues.into_iter().map(pulse).collect();
+        Arc::new(Self {
+            phase: watch::Sender::new(Phase::Running),
+            board,
+            load: Arc::default(),
+            pulses,
+            rabbit: Mutex::default(),
+        })
+    }
+
+    /// Goes on to a phase; never back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let further = phase > *now;
+            if further {
+                *now = phase;
+            }
+            further
+        });
+    }
+
+    /// The connections of the worker while it runs.
+    pub(crate) fn rabbit(&self) -> Option<Rabbit> {
+        self.rabbit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_rabbit(&self, rabbit: Option<Rabbit>) {
+        let mut slot = self.rabbit.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *slot, rabbit);
+        // What it holds ends outside the lock.
+        drop(slot);
+        drop(before);
+    }
+}
+
+/// However a worker ends, run or not, whoever watches it learns that it has.
+#[derive(Debug)]
+pub(crate) struct StoppedAtLast(pub(crate) Arc<Controls>);
+
+impl Drop for StoppedAtLast {
+    fn drop(&mut self) {
+        self.0.set_rabbit(None);
+        self.0.advance(Phase::Draining);
+        self.0.board.send_modify(|states| {
+            for state in states.values_mut() {
+                *state = QueueState::Stopped;
+            }
+        });
+    }
+}
+
+type Dispatchers = JoinSet<(String, Result<QueueReport, TopologyError>)>;
+
+/// A worker that runs. Dropping it aborts everything.
+#[derive(Debug)]
+pub(crate) struct Running {
+    dispatchers: Dispatchers,
+    pub(crate) rabbit: Rabbit,
+    /// Whether the connections are the worker's own, to be closed with it.
+    own: bool,
+    pub(crate) stopped: StoppedAtLast,
+}
+
+impl Running {
+    /// Starts a dispatcher for each queue.
+    pub(crate) fn start(plan: Plan, connection: Connection, stopped: StoppedAtLast) -> Result<Self, RunError> {
+        let (rabbit, own) = match connection {
+            Connection::Own(options) => (Rabbit::start(*options).map_err(RunError::connect)?, true),
+            Connection::Shared(rabbit) => (rabbit, false),
+        };
+        // A route of the worker's holds for what its handlers enqueue as well.
+        let rabbit = plan.routes.iter().fold(rabbit, |rabbit, route| {
+            (route.of_producers)(rabbit, route.queue.clone())
+        });
+        stopped.0.set_rabbit(Some(rabbit.clone()));
+        Ok(Self {
+            dispatchers: start(plan, &rabbit, &stopped.0),
+            rabbit,
+            own,
+            stopped,
+        })
+    }
+
+    /// Waits for the dispatchers to end, and passes on what ends them. One that fails ends them all.
+    pub(crate) async fn watch(&mut self, shutdown: impl Future, abort: impl Future) -> Result<ExitReport, RunError> {
+        let controls = &self.stopped.0;
+        let (mut shutdown, mut abort) = (pin!(shutdown), pin!(abort));
+        let (mut shutting_down, mut aborting) = (false, false);
+        let mut report = ExitReport::default();
+        let mut failure = None;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut abort, if !aborting => {
+                    aborting = true;
+                    controls.advance(Phase::Aborting);
+                }
+                _ = &mut shutdown, if !shutting_down => {
+                    shutting_down = true;
+                    controls.advance(Phase::Draining);
+                }
+                ended = self.dispatchers.join_next() => match ended {
+                    None => break,
+                    Some(Ok((name, Ok(queue)))) => report.add(name, queue),
+                    Some(Ok((queue, Err(error)))) => {
+                        controls.advance(Phase::Draining);
+                        failure.get_or_insert(RunError::topology(queue, error));
+                    }
+                    // A dispatcher runs no code of the application, so this is a fault of ours: it must not pass for an end.
+                    Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                },
+            }
+        }
+        failure.map_or(Ok(report), Err)
+    }
+
+    /// Closes the connections, if they are its own.
+    pub(crate) async fn close(self) {
+        drop(self.dispatchers);
+        if self.own {
+            self.rabbit.close().await;
+        }
+    }
+}
+
+fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
+    let mut dispatchers = JoinSet::new();
+    for queue in plan.queues {
+        let name = queue.queue.name().to_owned();
+        let surroundings = Surroundings {
+            queue: name.clone(),
+            worker: plan.settings.name.clone(),
+            states: plan.states.clone(),
+            producer: Some(rabbit.producer()),
+        };
+        let setup = Setup {
+            plan: queue,
+            registry: plan.registry.clone(),
+            surroundings: Arc::new(surroundings),
+            reporter: Reporter::new(&name, controls.board.clone()),
+            load: controls.load.clone(),
+            pulse: controls.pulses.get(&name).cloned().unwrap_or_default(),
+            phase: controls.phase.subscribe(),
+            shutdown_grace: plan.settings.shutdown_grace,
+        };
+        let dispatcher = Dispatcher::new(setup, rabbit);
+        dispatchers.spawn(async move { (name, dispatcher.run().await) });
+    }
+    dispatchers
+}
