@@ -76,7 +76,7 @@ async fn a_refused_login_is_told_at_once_and_tried_again() {
     let refused = Rabbit::connect(broker.options()).await.unwrap_err();
     assert!(refused.is_refused(), "{refused}");
     assert!(
-        refused.to_string().contains("check user, password and vhost"),
+        refused.to_string().contains("check user name and password"),
         "{refused}"
     );
     broker.heal();

@@ -63,8 +63,8 @@ pub(super) fn refused() -> BrokerError {
 }
 
 pub(super) fn login() -> BrokerError {
-    let text =
-        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.";
+    let text = "user `guest` is not let in; check user name and password (ACCESS_REFUSED - Login was refused using \
+                authentication mechanism PLAIN. For details see the broker logfile.)";
     BrokerError::new(BrokerErrorKind::Authentication, text)
 }
 
