@@ -13,7 +13,7 @@ use crate::shell;
 const ON_SECOND: [Suite; 2] = [CONTRACT, Suite::whole("kill")];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 8] = [
+const ON_REQUEST: [Suite; 9] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
