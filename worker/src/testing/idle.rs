@@ -17,7 +17,7 @@ impl Worker {
     ///
     /// It is exact, because the broker is in this process and knows what it holds; nothing is polled for. What it does not see: tasks
     /// that a handler spawned and did not wait for, and what a producer with connections of its own has not sent yet (await its
-    /// enqueues first). Jobs in other queues are left alone, and so are dead letters.
+    /// enqueues first). On RabbitMQ, [`Worker::drain`] does the same as far as one client can see. Jobs in other queues are left alone, and so are dead letters.
     ///
     /// A job that never ends, or one that snoozes for ever, keeps it running: put a `tokio::time::timeout` round it where that could be.
     /// In paused time (`#[tokio::test(start_paused = true)]`) that costs no time.
