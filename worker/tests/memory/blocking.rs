@@ -254,7 +254,8 @@ async fn a_job_without_a_thread_goes_back_and_spends_no_attempt() {
     let job = stand.producer.enqueue(Note { number: 1 });
     job.timeout(SHORT).max_attempts(1).await.expect("stored");
     for _ in 0..3 {
-        is_given_back.recv().await.expect("the worker lives");
+        let given_back = tokio::time::timeout(Duration::from_secs(30), is_given_back.recv());
+        given_back.await.expect("it goes back").expect("the worker lives");
     }
     assert!(watch.nothing_started());
     drop(open);
