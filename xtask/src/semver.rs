@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! - [`listing`]: what is public, by its path.
+//! - [`mod@listing`]: what is public, by its path.
 //! - [`compare`]: what of it broke.
 
 mod compare;

@@ -232,11 +232,16 @@ impl Walk<'_> {
         }
     }
 
+    /// Of an item of the crate's own only crate and name: in which private module it is written is nobody's business.
     fn full_path(&self, id: &str, name: &str) -> String {
-        let segments = self.paths.get(id).and_then(|summary| summary["path"].as_array());
-        match segments {
-            Some(segments) => segments.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("::"),
-            None => name.to_owned(),
+        let summary = self.paths.get(id);
+        let Some(segments) = summary.and_then(|summary| summary["path"].as_array()) else {
+            return name.to_owned();
+        };
+        let segments: Vec<&str> = segments.iter().filter_map(Value::as_str).collect();
+        match segments.as_slice() {
+            [own, .., last] if summary.is_some_and(|summary| summary["crate_id"] == 0) => format!("{own}::{last}"),
+            segments => segments.join("::"),
         }
     }
 }
