@@ -1,17 +1,16 @@
 //! One process's access to the broker: [`Rabbit`].
 
-use std::convert::Infallible;
-use std::fmt;
+mod error;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, BrokerError, BrokerErrorKind};
 use crate::clock::Clock;
+use crate::connect::ConnectOptions;
 #[cfg(any(feature = "memory", feature = "rabbitmq"))]
 use crate::connect::Endpoint;
-use crate::connect::{ConnectOptions, InvalidOptions};
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
 use crate::producer::{EnqueueMiddleware, Producer, Ways};
@@ -19,6 +18,7 @@ use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
 use crate::topology::{Topology, TopologyError, announce_policies, ensure};
 use crate::watch;
+pub use error::ConnectError;
 
 /// The part of the ledger's limits that is a worker's own, for retries and dead letters.
 const SUCCESSOR_SHARE: usize = 4;
@@ -172,8 +172,8 @@ impl Rabbit {
                 last_error: Some(error),
                 ..
             } if error.is_refusal() => Err(ConnectError::broker(error)),
-            LinkState::Down { last_error, .. } => Err(ConnectError(Kind::Late(deadline, last_error))),
-            LinkState::Stopped => Err(ConnectError(Kind::Late(deadline, None))),
+            LinkState::Down { last_error, .. } => Err(ConnectError::late(deadline, last_error)),
+            LinkState::Stopped => Err(ConnectError::late(deadline, None)),
         }
     }
 
@@ -362,73 +362,6 @@ fn open_broker(options: &ConnectOptions) -> Result<Arc<dyn Broker>, ConnectError
             Ok(Arc::new(crate::broker::memory::MemoryBroker::named(name)))
         }
         #[allow(unreachable_patterns, reason = "reachable only with one of the two features off")]
-        _ => Err(ConnectError(Kind::FeatureOff)),
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectError(Kind);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    Options(InvalidOptions),
-    Broker(BrokerError),
-    /// Not within this time; and what went wrong last, if a try has ended.
-    Late(Duration, Option<BrokerError>),
-    NoRuntime,
-    FeatureOff,
-}
-
-impl ConnectError {
-    fn broker(error: BrokerError) -> Self {
-        Self(Kind::Broker(error))
-    }
-
-    fn no_runtime() -> Self {
-        Self(Kind::NoRuntime)
-    }
-
-    /// Whether the broker refused the login or the vhost, or one of the two sides the other's certificate: a person has to change something.
-    #[must_use]
-    pub fn is_refused(&self) -> bool {
-        matches!(&self.0, Kind::Broker(error) if error.is_refusal())
-    }
-
-    /// Whether the URL or a setting cannot be used.
-    #[must_use]
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.0, Kind::Options(_) | Kind::FeatureOff)
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Options(error) => write!(f, "the connect options cannot be used: {error}"),
-            Kind::Broker(error) => error.fmt(f),
-            Kind::Late(deadline, Some(error)) => write!(f, "no connection within {deadline:?}, at last because: {error}"),
-            Kind::Late(deadline, None) => write!(f, "no connection within {deadline:?}, and no answer either"),
-            Kind::NoRuntime => {
-                f.write_str("no Tokio runtime is running here; call it inside #[tokio::main] or Runtime::block_on")
-            }
-            Kind::FeatureOff => f.write_str(
-                "this scheme needs a feature of `leveret` that is off: `rabbitmq` for amqp://, `rustls` for amqps://, `memory` for memory://",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {}
-
-impl From<InvalidOptions> for ConnectError {
-    fn from(error: InvalidOptions) -> Self {
-        Self(Kind::Options(error))
-    }
-}
-
-impl From<Infallible> for ConnectError {
-    fn from(never: Infallible) -> Self {
-        match never {}
+        _ => Err(ConnectError::feature_off()),
     }
 }

@@ -4,16 +4,17 @@ mod enqueue;
 mod error;
 mod middleware;
 mod pending;
+mod shared;
 mod targets;
 mod ways;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use enqueue::{Enqueue, EnqueueFuture, Submit, SubmitFuture};
 pub use error::{EnqueueError, TryEnqueueError};
 pub use middleware::{EnqueueMiddleware, EnqueueNext};
 pub use pending::Pending;
+use shared::{Receipt, Shared};
 use targets::Targets;
 pub(crate) use ways::Ways;
 
@@ -21,7 +22,7 @@ use crate::connect::ConnectOptions;
 use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
-use crate::lane::{Lane, Publish};
+use crate::lane::Lane;
 use crate::queue::Queue;
 use crate::rabbit::{ConnectError, Rabbit};
 
@@ -50,17 +51,6 @@ use crate::rabbit::{ConnectError, Rabbit};
 #[derive(Debug, Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
-}
-
-/// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
-#[derive(Debug, Clone)]
-struct Shared {
-    rabbit: Rabbit,
-    lane: Lane,
-    targets: Arc<Targets>,
-    limits: Limits,
-    confirm_timeout: Duration,
-    ways: Arc<Ways>,
 }
 
 impl Producer {
@@ -270,66 +260,4 @@ async fn settle_all(pending: Vec<Result<Pending, EnqueueError>>) -> Vec<Result<J
         });
     }
     results
-}
-
-/// What is remembered of a job once its bytes are on their way.
-#[derive(Debug, Clone)]
-struct Receipt {
-    id: JobId,
-    job: String,
-    queue: String,
-}
-
-impl Receipt {
-    fn of(envelope: &Envelope) -> Self {
-        Self {
-            id: envelope.id().clone(),
-            job: envelope.job_name().to_owned(),
-            queue: envelope.queue().name().to_owned(),
-        }
-    }
-}
-
-impl Shared {
-    fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
-        match self.ways.route(J::NAME) {
-            Some(queue) => envelope.with_queue(queue.clone()),
-            None => envelope,
-        }
-    }
-
-    /// Hands a job to the ledger, once there is room for it.
-    async fn hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
-        let (publish, receipt) = self.prepare(envelope, timeout)?;
-        if self.lane.is_stopped() {
-            return Err(EnqueueError::closed(receipt));
-        }
-        let publishing = self.lane.publish(publish).await;
-        Ok(Pending::new(publishing, receipt, Arc::clone(self)))
-    }
-
-    /// Hands a job to the ledger, if there is room for it.
-    fn try_hand_over(self: &Arc<Self>, envelope: &Envelope, timeout: Duration) -> Result<Pending, EnqueueError> {
-        let (publish, receipt) = self.prepare(envelope, timeout)?;
-        match self.lane.try_publish(publish) {
-            Ok(publishing) => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
-            Err(_) if self.lane.is_stopped() => Err(EnqueueError::closed(receipt)),
-            Err(_) => Err(EnqueueError::ledger_full(receipt)),
-        }
-    }
-
-    fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
-        let receipt = Receipt::of(envelope);
-        match envelope.to_message(&self.limits) {
-            Ok(message) => {
-                let publish = Publish {
-                    target: self.targets.of(envelope.queue()),
-                    message,
-                    timeout,
-                };
-                Ok((publish, receipt))
-            }
-            Err(error) => Err(EnqueueError::invalid(Some(receipt), error.to_string())),
-        }
-    }
 }

@@ -3,9 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use leveret_worker::{Context, JobError, State};
+use leveret_worker::{Context, JobError, Source, State, Worker, WorkerBuilder};
 
-use crate::jobs::{BuildReport, SendWelcome};
+use crate::jobs::{BuildReport, MAIL, REPORTS, SendWelcome};
+
+/// The worker with all handlers of the demo: what the program runs, and what its tests run.
+pub fn worker(source: impl Into<Source>, mailer: Mailer) -> WorkerBuilder {
+    Worker::builder(source)
+        .name("demo-worker")
+        .state(mailer)
+        .register(send_welcome)
+        .register(build_report)
+        .concurrency(&MAIL, 20)
+        .concurrency(&REPORTS, 2)
+}
 
 /// Stands for a mail service's client: it takes its time, and some of its answers are errors.
 #[derive(Debug, Clone)]

@@ -12,5 +12,6 @@ mod kit;
 mod losses;
 mod middleware;
 mod restarts;
+mod sharing;
 mod shutdown;
 mod threads;

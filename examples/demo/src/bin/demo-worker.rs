@@ -5,25 +5,14 @@
 use std::error::Error;
 
 use leveret::ConnectOptions;
-use leveret_demo::handlers::{Mailer, build_report, send_welcome};
-use leveret_demo::jobs::{MAIL, REPORTS};
-use leveret_worker::{Worker, WorkerBuilder};
-
-fn worker(options: ConnectOptions, mailer: Mailer) -> WorkerBuilder {
-    Worker::builder(options.connection_name("demo-worker"))
-        .name("demo-worker")
-        .state(mailer)
-        .register(send_welcome)
-        .register(build_report)
-        .concurrency(&MAIL, 20)
-        .concurrency(&REPORTS, 2)
-}
+use leveret_demo::handlers::{Mailer, worker};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let failing = std::env::var("FAILING").map_or(Ok(0.3), |share| share.parse())?;
-    let worker = worker(ConnectOptions::from_env()?, Mailer { failing }).build()?;
+    let options = ConnectOptions::from_env()?.connection_name("demo-worker");
+    let worker = worker(options, Mailer { failing }).build()?;
     let handle = worker.handle();
     let watch = tokio::spawn(async move {
         if handle.ready().await {

@@ -57,6 +57,22 @@ fn what_nobody_can_notice_breaks_nothing() {
 }
 
 #[test]
+fn a_type_that_moves_to_another_private_module_is_the_same_type() {
+    let named = |path: Value| {
+        let burrow = json!({"resolved_path": {"path": "Burrow", "id": 1, "args": null}});
+        let description = json!({"root": 0, "index": {
+            "0": {"crate_id": 0, "name": "hare", "inner": {"module": {"items": [2]}}},
+            "2": {"crate_id": 0, "name": "dig", "inner": {"function": {
+                "sig": {"inputs": [["at", burrow]], "output": null}, "generics": {}, "header": {}, "has_body": true}}},
+        }, "paths": {"1": {"crate_id": 0, "path": path}}});
+        listing(&description).unwrap()
+    };
+    let broken = |from: &[&str], to: &[&str]| breaks(&named(json!(from)), &named(json!(to))).len();
+    assert_eq!(broken(&["hare", "home", "Burrow"], &["hare", "field", "Burrow"]), 0);
+    assert_eq!(broken(&["hare", "home", "Burrow"], &["hare", "home", "Den"]), 1);
+}
+
+#[test]
 fn an_argument_of_another_type_is_a_change() {
     let other = broken(|index| index["13"]["inner"]["function"]["sig"]["inputs"][0][1] = json!({"primitive": "str"}));
     assert_eq!(other, ["changed: hare::Burrow::rename"]);

@@ -1,0 +1,95 @@
+//! The hand-over of a job to the ledger: what every enqueue goes through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Ways;
+use super::error::EnqueueError;
+use super::pending::Pending;
+use super::targets::Targets;
+use crate::envelope::{Envelope, Limits};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::lane::{Lane, Publish};
+use crate::rabbit::Rabbit;
+
+/// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) rabbit: Rabbit,
+    pub(super) lane: Lane,
+    pub(super) targets: Arc<Targets>,
+    pub(super) limits: Limits,
+    pub(super) confirm_timeout: Duration,
+    pub(super) ways: Arc<Ways>,
+}
+
+/// What is remembered of a job once its bytes are on their way.
+#[derive(Debug, Clone)]
+pub(super) struct Receipt {
+    pub(super) id: JobId,
+    pub(super) job: String,
+    pub(super) queue: String,
+}
+
+impl Receipt {
+    pub(super) fn of(envelope: &Envelope) -> Self {
+        Self {
+            id: envelope.id().clone(),
+            job: envelope.job_name().to_owned(),
+            queue: envelope.queue().name().to_owned(),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
+        match self.ways.route(J::NAME) {
+            Some(queue) => envelope.with_queue(queue.clone()),
+            None => envelope,
+        }
+    }
+
+    /// Hands a job to the ledger, once there is room for it.
+    pub(super) async fn hand_over(
+        self: &Arc<Self>,
+        envelope: &Envelope,
+        timeout: Duration,
+    ) -> Result<Pending, EnqueueError> {
+        let (publish, receipt) = self.prepare(envelope, timeout)?;
+        if self.lane.is_stopped() {
+            return Err(EnqueueError::closed(receipt));
+        }
+        let publishing = self.lane.publish(publish).await;
+        Ok(Pending::new(publishing, receipt, Arc::clone(self)))
+    }
+
+    /// Hands a job to the ledger, if there is room for it.
+    pub(super) fn try_hand_over(
+        self: &Arc<Self>,
+        envelope: &Envelope,
+        timeout: Duration,
+    ) -> Result<Pending, EnqueueError> {
+        let (publish, receipt) = self.prepare(envelope, timeout)?;
+        match self.lane.try_publish(publish) {
+            Ok(publishing) => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
+            Err(_) if self.lane.is_stopped() => Err(EnqueueError::closed(receipt)),
+            Err(_) => Err(EnqueueError::ledger_full(receipt)),
+        }
+    }
+
+    fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
+        let receipt = Receipt::of(envelope);
+        match envelope.to_message(&self.limits) {
+            Ok(message) => {
+                let publish = Publish {
+                    target: self.targets.of(envelope.queue()),
+                    message,
+                    timeout,
+                };
+                Ok((publish, receipt))
+            }
+            Err(error) => Err(EnqueueError::invalid(Some(receipt), error.to_string())),
+        }
+    }
+}
