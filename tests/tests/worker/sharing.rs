@@ -18,7 +18,9 @@ async fn two_workers_and_a_producer_share_two_connections_and_end_apart() {
         .expect("connected");
     let (here, there) = (own_queue("here"), own_queue("there"));
     let start = async |queue: &leveret::Queue, done: Counter| {
-        let handler = async |_: Note, State(done): State<Counter>| drop(done.add());
+        let handler = async |_: Note, State(done): State<Counter>| {
+            done.add();
+        };
         let worker = Worker::builder(&rabbit).route::<Note>(queue.clone()).state(done);
         Running::start(worker.register(handler)).await
     };
