@@ -13,10 +13,10 @@ use crate::connect::ConnectOptions;
 use crate::connect::Endpoint;
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
-use crate::producer::{EnqueueMiddleware, Producer, Ways};
+use crate::producer::{EnqueueMiddleware, Producer, Targets, Ways};
 use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
-use crate::topology::{Topology, TopologyError, announce_policies, ensure};
+use crate::topology::{TopologyError, ensure};
 use crate::watch;
 pub use error::ConnectError;
 
@@ -49,6 +49,7 @@ pub struct Rabbit {
 #[derive(Debug)]
 struct Inner {
     options: ConnectOptions,
+    targets: Arc<Targets>,
     broker: Arc<dyn Broker>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
@@ -133,6 +134,7 @@ impl Rabbit {
             None => tokio::runtime::Handle::try_current().map_err(|_| ConnectError::no_runtime())?,
         };
         let inner = Inner {
+            targets: Arc::new(Targets::new(options.clone())),
             options,
             broker,
             clock: Clock::runtime(),
@@ -226,9 +228,8 @@ impl Rabbit {
                 return Err(TopologyError::no_connection(queue, error));
             }
         };
-        announce_policies(options, queue);
-        let declarations = Topology::new(options.name_prefix()).declarations(queue);
-        ensure(&**session, options.topology_mode(), &declarations).await
+        let target = self.inner.targets.of(queue);
+        ensure(&**session, options.topology_mode(), &target.declarations).await
     }
 
     /// The same connections, with a middleware around each enqueue of the producers made by this handle and its clones, those of the
@@ -245,6 +246,11 @@ impl Rabbit {
     pub fn route<J: Job>(mut self, queue: Queue) -> Self {
         self.ways = Arc::new(self.ways.with_route(J::NAME, queue));
         self
+    }
+
+    /// Where the jobs of each queue go, worked out once for all producers.
+    pub(crate) fn targets(&self) -> Arc<Targets> {
+        Arc::clone(&self.inner.targets)
     }
 
     pub(crate) fn ways(&self) -> Arc<Ways> {

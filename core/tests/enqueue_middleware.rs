@@ -3,6 +3,7 @@
 #![cfg(feature = "memory")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -313,4 +314,82 @@ async fn a_route_counts_for_its_job_type_and_a_queue_of_the_enqueue_wins() {
     for (queue, expected) in [("staging", 2), ("special", 1), ("cards", 1), ("mail", 2)] {
         assert_eq!(broker.messages(queue).len(), expected, "{queue}");
     }
+}
+
+/// Moves the rest of the enqueue into a task, which goes on whatever becomes of the caller.
+struct Detached(Arc<tokio::sync::Notify>);
+
+#[async_trait]
+impl EnqueueMiddleware for Detached {
+    async fn enqueue(&self, envelope: Envelope, next: EnqueueNext) -> Result<Pending, EnqueueError> {
+        let go = Arc::clone(&self.0);
+        let task = tokio::spawn(async move {
+            go.notified().await;
+            next.run(envelope).await
+        });
+        task.await.expect("no panic")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_called_not_sent_is_not_sent_by_a_task_that_goes_on() {
+    // Given a middleware whose task is slower than the caller's patience
+    let (broker, rabbit) = stand();
+    let go = Arc::new(tokio::sync::Notify::new());
+    rabbit.declare(&Note::QUEUE).await.unwrap();
+    let producer = rabbit.producer().with_middleware(Detached(Arc::clone(&go)));
+
+    // When callers give up in every way, and the tasks go on afterwards
+    let late = producer
+        .enqueue(Note { number: 1 })
+        .confirm_timeout(Duration::from_secs(1));
+    assert_eq!(late.await.unwrap_err().fate(), Fate::NotSent);
+    assert_eq!(
+        producer.try_enqueue(Note { number: 2 }).unwrap_err().error.fate(),
+        Fate::NotSent
+    );
+    let dropped = producer.enqueue(Note { number: 3 });
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), dropped.into_future())
+            .await
+            .is_err()
+    );
+    for _ in 0..3 {
+        go.notify_one();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    rabbit.close().await;
+
+    // Then nothing of theirs is in the broker
+    assert_eq!(broker.depth("mail").expect("declared").ready, 0);
+}
+
+/// Enqueues a job of its own once the other is accepted, and fails with that.
+struct Audited(leveret::Producer);
+
+#[async_trait]
+impl EnqueueMiddleware for Audited {
+    async fn enqueue(&self, envelope: Envelope, next: EnqueueNext) -> Result<Pending, EnqueueError> {
+        let pending = next.run(envelope).await?;
+        let audit = self.0.enqueue(Note { number: 100 }).id("audit");
+        audit.confirm_timeout(Duration::from_secs(1)).await?;
+        Ok(pending)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_another_job_is_not_taken_for_this_ones() {
+    // Given a middleware whose own job cannot be sent, because there is no connection
+    let (broker, rabbit) = stand();
+    rabbit.declare(&Note::QUEUE).await.unwrap();
+    broker.refuse_connections(true);
+    broker.drop_connections();
+    let producer = rabbit.producer().with_middleware(Audited(rabbit.producer()));
+
+    // When a job is enqueued
+    let error = producer.enqueue(Note { number: 7 }).id("mine").await.unwrap_err();
+
+    // Then what is told is told of that job: it is in the ledger, and on its way
+    assert_eq!(error.fate(), Fate::Unknown);
+    assert_eq!(error.id().map(|id| id.as_str()), Some("mine"));
 }

@@ -7,6 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export AMQP_URL="${AMQP_URL:-amqp://localhost}" LISTEN="${LISTEN:-127.0.0.1:8080}" NO_COLOR=1
+# Low enough that no mail fails eight times in a row.
+export FAILING="${FAILING:-0.1}"
 readonly PATIENCE=60
 logs="$(mktemp -d)"
 api="" worker=""
@@ -40,7 +42,7 @@ post() {
 }
 
 api_is_ready() { curl --silent --fail --output /dev/null "http://$LISTEN/ready"; }
-consuming() { grep -q consuming "$1"; }
+consuming() { grep -q 'demo_worker: consuming' "$1"; }
 # Different addresses, reports and dead letters that the workers have logged so far.
 mails() { [ "$(cat "$logs"/worker* | grep -o 'welcome address="[^"]*"' | sort -u | wc -l)" -eq "$1" ]; }
 reports() { [ "$(cat "$logs"/worker* | grep -o 'report year=[0-9]* month=[0-9]*' | sort -u | wc -l)" -eq "$1" ]; }

@@ -52,6 +52,9 @@ pub struct LossBook {
 struct Job {
     /// The latest: a job enqueued again under its id has the fate of its last try, but a confirm is never unsaid.
     fate: Option<Fate>,
+    /// Its fate was unknown at some time. Whoever enqueues it again under its id, as is right, makes two messages that know nothing
+    /// of each other.
+    doubted: bool,
     runs: Vec<Run>,
     done: bool,
 }
@@ -75,6 +78,7 @@ impl LossBook {
     pub fn enqueued(&self, id: impl Into<String>, fate: Fate) {
         let mut jobs = self.jobs();
         let job = jobs.entry(id.into()).or_default();
+        job.doubted |= fate == Fate::Unknown;
         if job.fate != Some(Fate::Confirmed) {
             job.fate = Some(fate);
         }
@@ -162,7 +166,7 @@ impl Job {
 
     /// The marked one of two may run first, so one unmarked run is in order wherever it stands.
     fn is_unexplained_duplicate(&self) -> bool {
-        has_repetition(self.runs.iter().filter(|run| !run.redelivered && !run.resent))
+        !self.doubted && has_repetition(self.runs.iter().filter(|run| !run.redelivered && !run.resent))
     }
 }
 

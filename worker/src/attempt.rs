@@ -35,7 +35,10 @@ pub(crate) async fn run(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ende
 
 async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
     let deadline = after(attempt.limits.timeout);
-    let seat = pipeline.threads.as_ref().map(|threads| Arc::new(Seat::new(threads)));
+    let seat = pipeline
+        .threads
+        .as_ref()
+        .map(|threads| Arc::new(Seat::new(threads, deadline)));
     let context = Context::new(attempt.clone(), seat.clone());
     let outcome = match pipeline.middlewares.is_empty() {
         true => steps::caught(steps::told(handled(pipeline, context, deadline))).await,
@@ -50,16 +53,17 @@ async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
 /// The handler under its own guards.
 pub(crate) async fn handled(pipeline: &Pipeline, context: Context, deadline: Instant) -> Outcome {
     let attempt = context.attempt_handle();
-    let outcome = match &pipeline.threads {
-        None => {
-            let limit = attempt.limits.timeout;
-            // The call itself is inside as well: it runs the application's code.
-            let work = async { (pipeline.run)(context).await };
-            steps::caught(steps::limited(limit, sleep_until(deadline), work)).await
+    let (limit, seat) = (attempt.limits.timeout, context.seat().cloned());
+    let over = async {
+        sleep_until(deadline).await;
+        if seat.is_some_and(|seat| seat.is_taken()) {
+            // A thread cannot be dropped: what runs it keeps the limit.
+            std::future::pending::<()>().await;
         }
-        // A thread cannot be dropped: what runs it keeps the limit.
-        Some(_) => steps::caught(async { (pipeline.run)(context).await }).await,
     };
+    // The call itself is inside as well: it runs the application's code.
+    let work = async { (pipeline.run)(context).await };
+    let outcome = steps::caught(steps::limited(limit, over, work)).await;
     match outcome {
         Outcome::Failed(error) if attempt.switch.was_seen() && AttemptError::find(&*error).is_none() => {
             AttemptError::Interrupted(error).into()

@@ -8,6 +8,7 @@ use leveret::Job;
 use leveret::envelope::Incoming;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Span;
 
 use crate::attempt;
@@ -103,15 +104,18 @@ impl Threads {
 #[derive(Debug)]
 pub(crate) struct Seat {
     threads: Threads,
+    /// When the attempt's time is up.
+    deadline: Instant,
     /// A middleware that runs the handler twice takes it twice.
     taken: AtomicUsize,
     left: Notify,
 }
 
 impl Seat {
-    pub(crate) fn new(threads: &Threads) -> Self {
+    pub(crate) fn new(threads: &Threads, deadline: Instant) -> Self {
         Self {
             threads: threads.clone(),
+            deadline,
             taken: AtomicUsize::new(0),
             left: Notify::new(),
         }
@@ -156,7 +160,7 @@ async fn on_thread(context: Context, work: impl FnOnce() -> Outcome + Send + 'st
         return Outcome::Failed("a blocking handler is run by a worker only".into());
     };
     let (taken, limit) = (seat.take(), context.timeout());
-    let permit = match thread(&seat.threads, &context, limit).await {
+    let permit = match thread(seat, &context).await {
         Ok(permit) => permit,
         Err(outcome) => return outcome,
     };
@@ -166,7 +170,7 @@ async fn on_thread(context: Context, work: impl FnOnce() -> Outcome + Send + 'st
         let _held = (taken, permit);
         span.in_scope(work)
     });
-    match tokio::time::timeout(limit, &mut thread).await {
+    match timeout_at(seat.deadline, &mut thread).await {
         Ok(returned) => returned.unwrap_or_else(not_returned),
         Err(_) => {
             context.expire();
@@ -178,12 +182,12 @@ async fn on_thread(context: Context, work: impl FnOnce() -> Outcome + Send + 'st
 }
 
 /// Waits for a thread. It is not the job's fault if there is none: it goes back, and elsewhere there may be one.
-async fn thread(threads: &Threads, context: &Context, patience: Duration) -> Result<OwnedSemaphorePermit, Outcome> {
+async fn thread(seat: &Seat, context: &Context) -> Result<OwnedSemaphorePermit, Outcome> {
     let reason = tokio::select! {
         biased;
-        Ok(permit) = threads.0.clone().acquire_owned() => return Ok(permit),
+        Ok(permit) = seat.threads.0.clone().acquire_owned() => return Ok(permit),
         cause = context.cancelled() => format!("it was asked to stop ({cause:?}) before there was a thread for it"),
-        () = tokio::time::sleep(patience) => "there was no thread for it within its time limit".to_owned(),
+        () = sleep_until(seat.deadline) => "there was no thread for it within its time limit".to_owned(),
     };
     Err(AttemptError::Interrupted(reason.into()).into())
 }

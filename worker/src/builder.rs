@@ -149,7 +149,7 @@ impl WorkerBuilder {
 
     /// Limits the threads of all blocking handlers of this worker together. By default there is one for each slot of their
     /// queues, so that none has to wait for another. A job that gets no thread within its time limit goes back to its queue, and no
-    /// attempt is spent; its limit counts from when it has a thread. The threads are those of Tokio's runtime, which has 512 at the most
+    /// attempt is spent; waiting for one is part of that limit. The threads are those of Tokio's runtime, which has 512 at the most
     /// unless it is built with more.
     pub fn blocking_threads(mut self, threads: usize) -> Self {
         self.draft.settings.blocking_threads = Some(threads);

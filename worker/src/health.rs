@@ -66,10 +66,10 @@ impl WorkerHealth {
         !self.queues.is_empty() && self.queues.values().all(|state| *state == QueueState::Consuming)
     }
 
-    /// Whether the worker has not ended. An outage of the broker does not end it: it is no reason to restart the process.
+    /// Whether the worker has not ended: it has when its last queue has stopped. An outage of the broker does not end it: it is no reason to restart the process.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.queues.is_empty() && self.queues.values().all(|state| *state != QueueState::Stopped)
+        !self.queues.is_empty() && self.queues.values().any(|state| *state != QueueState::Stopped)
     }
 
     /// The queues by name.

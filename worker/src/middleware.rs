@@ -70,6 +70,9 @@ impl<M: Middleware + ?Sized> Middleware for Arc<M> {
 
 /// What is left of an attempt: the middlewares further in, and the handler. It is owned, so it can be moved into a task; the
 /// handler's time limit holds there too. A clone runs the rest once more.
+///
+/// Await such a task, and abort it in a drop guard: the attempt may end before it (at its limit, in a shutdown), and does not wait for what
+/// others run. A handler that goes on by itself may then run beside its own retry.
 #[derive(Clone)]
 pub struct Next {
     pipeline: Arc<Pipeline>,

@@ -8,8 +8,8 @@ use super::{BrokerError, Delivery, Lease, Settlement};
 
 /// A channel that takes messages from one queue, one for each asking. A round trip each: for programs that choose their own moment.
 ///
-/// After an error of [`Puller::pull`] or [`Puller::flush`] the channel is gone: its unsettled deliveries go back to the queue by
-/// themselves, and its leases are worth nothing. They go back in any order: to a quorum queue each pull is a consumer of its own.
+/// After an error of [`Puller::pull`] or [`Puller::flush`] drop it: with it goes the channel, if it is not gone already, its
+/// unsettled deliveries go back to the queue by themselves, and its leases are worth nothing. They go back in any order: to a quorum queue each pull is a consumer of its own.
 #[async_trait]
 pub trait Puller: Send + Debug {
     /// The next ready message; `None`: there is none now. Do not drop this future halfway: a message that was on its way stays

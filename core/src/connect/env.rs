@@ -16,7 +16,10 @@ pub(super) fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Parsed<C
         let reason = "is not set; set it to a URL such as amqp://user:password@host:5672/vhost";
         return Err(InvalidOptions::variable("AMQP_URL", reason));
     };
-    let options = variables.connection(url.parse()?)?;
+    let parsed = url
+        .parse()
+        .map_err(|error: InvalidOptions| error.of_variable("AMQP_URL"));
+    let options = variables.connection(parsed?)?;
     let options = variables.deadlines(options)?;
     let options = variables.topology(options)?;
     let options = variables.certificates(options)?;

@@ -18,6 +18,14 @@ impl InvalidOptions {
         Self { variable: None, reason }
     }
 
+    /// The same, said of an environment variable.
+    pub(super) const fn of_variable(self, name: &'static str) -> Self {
+        Self {
+            variable: Some(name),
+            reason: self.reason,
+        }
+    }
+
     pub(super) const fn variable(name: &'static str, reason: &'static str) -> Self {
         Self {
             variable: Some(name),
@@ -29,6 +37,9 @@ impl InvalidOptions {
 impl fmt::Display for InvalidOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.variable {
+            Some(name) if !self.reason.starts_with("is ") => {
+                write!(f, "the environment variable {name}: {}", self.reason)
+            }
             Some(name) => write!(f, "the environment variable {name} {}", self.reason),
             None => f.write_str(self.reason),
         }

@@ -112,7 +112,9 @@ impl ConnectOptions {
     /// proposes" (60 s unless configured), so heartbeats are really off only where the broker's own value is zero too.
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> Self {
-        let seconds = interval.as_secs() + u64::from(interval.subsec_nanos() > 0);
+        let seconds = interval
+            .as_secs()
+            .saturating_add(u64::from(interval.subsec_nanos() > 0));
         self.heartbeat = u16::try_from(seconds).unwrap_or(u16::MAX);
         self
     }

@@ -36,7 +36,7 @@ pub enum TopologyMode {
     #[default]
     Declare,
     /// Declares what is missing with as few arguments as there can be (a queue's type), and leaves all others to policies,
-    /// which an operator can change while a queue lives. The commands that set them are logged once for each queue, and
+    /// which an operator can change while a queue lives. The commands that set them are logged when a producer or worker first uses a queue, and
     /// [`Topology::policies`](crate::topology::Topology::policies) gives them.
     ///
     /// They have to be set before the first job: without them a full queue drops jobs, and a job that keeps crashing its

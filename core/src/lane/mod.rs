@@ -199,6 +199,14 @@ impl Publishing {
         }
     }
 
+    /// How it ended, where the lane did not even take it.
+    pub(crate) fn not_taken(&self) -> Option<Fate> {
+        match &self.answer {
+            Answer::Known(Err(fate)) => Some(fate.clone()),
+            _ => None,
+        }
+    }
+
     /// Takes it back if it was never sent; it then resolves to [`Fate::NotSent`]. What was sent goes on.
     pub fn withdraw(&mut self) {
         if let Some((ticket, commands)) = self.withdraw.take() {

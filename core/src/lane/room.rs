@@ -57,6 +57,16 @@ pub(super) struct RoomTaken {
     _leaving: Leaving,
 }
 
+impl RoomTaken {
+    fn of(entry: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, leaving: Leaving) -> Self {
+        Self {
+            _entry: entry,
+            _bytes: bytes,
+            _leaving: leaving,
+        }
+    }
+}
+
 impl Room {
     pub(super) fn new(limits: RoomLimits) -> Self {
         let limit = limits.entries.clamp(1, Semaphore::MAX_PERMITS);
@@ -77,27 +87,26 @@ impl Room {
 
     /// Waits for room, first come first served. `None` once the lane has stopped.
     pub(super) async fn take(&self, bytes: usize) -> Option<RoomTaken> {
+        // The first: should this be dropped half-way, the look comes after what it had was given back.
+        let leaving = self.leaving();
         let entry = Arc::clone(&self.entries).acquire_owned().await.ok()?;
         let bytes = Arc::clone(&self.bytes)
             .acquire_many_owned(self.claim(bytes))
             .await
             .ok()?;
-        Some(self.taken(entry, bytes))
+        Some(RoomTaken::of(entry, bytes, leaving))
     }
 
     /// Takes room if there is any now.
     pub(super) fn try_take(&self, bytes: usize) -> Option<RoomTaken> {
+        let leaving = self.leaving();
         let entry = Arc::clone(&self.entries).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.claim(bytes)).ok()?;
-        Some(self.taken(entry, bytes))
+        Some(RoomTaken::of(entry, bytes, leaving))
     }
 
-    fn taken(&self, entry: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> RoomTaken {
-        RoomTaken {
-            _entry: entry,
-            _bytes: bytes,
-            _leaving: Leaving(Arc::clone(&self.emptiness)),
-        }
+    fn leaving(&self) -> Leaving {
+        Leaving(Arc::clone(&self.emptiness))
     }
 
     /// Whether nobody has any.
@@ -130,5 +139,34 @@ impl Room {
 
     fn claim(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.max_claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_room_and_gives_up_does_not_hide_that_there_is_nothing_left() {
+        // Given room for one, which is taken, somebody who waits for it, and somebody who waits until nobody has any
+        let mut cx = Context::from_waker(Waker::noop());
+        let room = Room::new(RoomLimits { entries: 1, bytes: 1 });
+        let taken = room.try_take(1).expect("there is room");
+        let mut waiting = Box::pin(room.take(1));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        let mut emptied = pin!(room.emptied());
+        assert!(emptied.as_mut().poll(&mut cx).is_pending());
+
+        // When the room is given back to the one who waits, and that one has gone away
+        drop(taken);
+        assert!(emptied.as_mut().poll(&mut cx).is_pending());
+        drop(waiting);
+
+        // Then nobody has any
+        assert!(emptied.as_mut().poll(&mut cx).is_ready());
     }
 }

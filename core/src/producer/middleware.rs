@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -113,41 +113,121 @@ struct Passage {
     deadline: Instant,
     /// Whether the ledger may keep the job waiting for room.
     may_wait: bool,
-    /// Set once the ledger has the job.
-    accepted: OnceLock<Receipt>,
+    place: Mutex<Place>,
+}
+
+/// Where the job is. A middleware may have moved what comes next into a task, which goes on when the caller has gone.
+#[derive(Debug)]
+enum Place {
+    /// With the middlewares.
+    OnTheWay,
+    /// Before the ledger, which may take it at any moment.
+    AtTheLedger,
+    /// In the ledger.
+    Accepted(Receipt),
+    /// Nowhere: the caller was told so, or has gone, before the ledger had it. It is not taken any more.
+    TurnedBack,
 }
 
 impl Passage {
     async fn hand_over(&self, envelope: &Envelope) -> Result<Pending, EnqueueError> {
+        let mut visit = match self.knock() {
+            Some(visit) => visit,
+            None => return Err(EnqueueError::not_handed_on(Receipt::of(envelope), NotHandedOn::InTime)),
+        };
         let left = self.deadline.saturating_duration_since(Instant::now());
         let pending = match self.may_wait {
             true => self.shared.hand_over(envelope, left).await?,
             false => self.shared.try_hand_over(envelope, left)?,
         };
-        let _ = self.accepted.set(pending.receipt().clone());
+        visit.accepted = Some(pending.receipt().clone());
         Ok(pending)
     }
 
-    /// What the caller is told, given what the middlewares say: nothing that contradicts what the ledger has.
-    fn told(&self, result: Result<Pending, EnqueueError>) -> Result<Pending, EnqueueError> {
-        match (result, self.accepted.get()) {
-            (Err(error), Some(receipt)) if !error.is_of_the_ledger() => {
-                Err(EnqueueError::new(receipt.clone(), Fate::Unknown))
+    /// Goes to the ledger, unless the caller has gone.
+    fn knock(&self) -> Option<Visit<'_>> {
+        let mut place = self.place();
+        match *place {
+            Place::TurnedBack => None,
+            _ => {
+                *place = Place::AtTheLedger;
+                Some(Visit {
+                    passage: self,
+                    accepted: None,
+                })
             }
-            (result, _) => result,
         }
+    }
+
+    /// The caller stops waiting: what the ledger has not taken yet it does not take any more. `true`: it has the job, or may take it
+    /// at any moment.
+    fn turn_back(&self) -> bool {
+        let mut place = self.place();
+        match *place {
+            Place::OnTheWay => *place = Place::TurnedBack,
+            Place::TurnedBack => {}
+            Place::AtTheLedger | Place::Accepted(_) => return true,
+        }
+        false
+    }
+
+    /// What the caller is told, given what the middlewares say: nothing that contradicts what the ledger has.
+    fn told(&self, receipt: Receipt, result: Result<Pending, EnqueueError>) -> Result<Pending, EnqueueError> {
+        let error = match result {
+            Ok(pending) => return Ok(pending),
+            Err(error) => error,
+        };
+        let receipt = match &*self.place() {
+            Place::Accepted(accepted) => accepted.clone(),
+            _ => receipt,
+        };
+        // A middleware may have enqueued another job, whose end is not this one's.
+        let is_its_own = error.is_of_the_ledger() && error.id() == Some(&receipt.id);
+        match self.turn_back() && !is_its_own {
+            true => Err(EnqueueError::new(receipt, Fate::Unknown)),
+            false => Err(error),
+        }
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        // A panic while the lock was held cannot have left half a place.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One hand-over. However it ends, a drop in its middle included, it is known afterwards where the job is.
+struct Visit<'a> {
+    passage: &'a Passage,
+    accepted: Option<Receipt>,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        *self.passage.place() = match self.accepted.take() {
+            Some(receipt) => Place::Accepted(receipt),
+            None => Place::OnTheWay,
+        };
+    }
+}
+
+/// The caller. When it goes, what the ledger has not taken is not taken any more.
+struct Caller(Arc<Passage>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let _ = self.0.turn_back();
     }
 }
 
 impl fmt::Debug for Passage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passage")
-            .field("accepted", &self.accepted)
+            .field("place", &*self.place())
             .finish_non_exhaustive()
     }
 }
 
-fn start(shared: Arc<Shared>, timeout: Duration, may_wait: bool) -> (Arc<Passage>, EnqueueNext) {
+fn start(shared: Arc<Shared>, timeout: Duration, may_wait: bool) -> (Caller, EnqueueNext) {
     let now = Instant::now();
     let passage = Arc::new(Passage {
         shared,
@@ -156,13 +236,13 @@ fn start(shared: Arc<Shared>, timeout: Duration, may_wait: bool) -> (Arc<Passage
             .checked_add(timeout.min(Duration::from_secs(86_400 * 365)))
             .unwrap_or(now),
         may_wait,
-        accepted: OnceLock::new(),
+        place: Mutex::new(Place::OnTheWay),
     });
     let next = EnqueueNext {
         passage: passage.clone(),
         position: 0,
     };
-    (passage, next)
+    (Caller(passage), next)
 }
 
 /// Through the middlewares into the ledger, waiting for either no longer than `timeout`.
@@ -172,19 +252,21 @@ pub(super) async fn enqueue(
     timeout: Duration,
 ) -> Result<Pending, EnqueueError> {
     let receipt = Receipt::of(&envelope);
-    let (passage, next) = start(shared, timeout, true);
+    let (caller, next) = start(shared, timeout, true);
+    let passage = &caller.0;
     let result = timeout_at(passage.deadline, next.run(envelope)).await;
-    passage.told(result.unwrap_or_else(|_| Err(EnqueueError::not_handed_on(receipt, NotHandedOn::InTime))))
+    let late = |_| Err(EnqueueError::not_handed_on(receipt.clone(), NotHandedOn::InTime));
+    passage.told(receipt.clone(), result.unwrap_or_else(late))
 }
 
 /// The same without waiting for anything: the middlewares are polled once.
 pub(super) fn try_enqueue(shared: Arc<Shared>, envelope: Envelope) -> Result<Pending, EnqueueError> {
     let receipt = Receipt::of(&envelope);
     let timeout = shared.confirm_timeout;
-    let (passage, next) = start(shared, timeout, false);
+    let (caller, next) = start(shared, timeout, false);
     let result = match pin!(next.run(envelope)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(EnqueueError::not_handed_on(receipt, NotHandedOn::AtOnce)),
+        Poll::Pending => Err(EnqueueError::not_handed_on(receipt.clone(), NotHandedOn::AtOnce)),
     };
-    passage.told(result)
+    caller.0.told(receipt, result)
 }

@@ -15,7 +15,7 @@ pub use error::{EnqueueError, TryEnqueueError};
 pub use middleware::{EnqueueMiddleware, EnqueueNext};
 pub use pending::Pending;
 use shared::{Receipt, Shared};
-use targets::Targets;
+pub(crate) use targets::Targets;
 pub(crate) use ways::Ways;
 
 use crate::connect::ConnectOptions;
@@ -71,7 +71,7 @@ impl Producer {
         let options = rabbit.options();
         let shared = Shared {
             lane,
-            targets: Arc::new(Targets::new(options.clone())),
+            targets: rabbit.targets(),
             limits: Limits::default(),
             confirm_timeout: options.deadlines().confirm,
             ways: rabbit.ways(),

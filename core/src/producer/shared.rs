@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ways;
 use super::error::EnqueueError;
 use super::pending::Pending;
-use super::targets::Targets;
+use super::{Targets, Ways};
 use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
@@ -61,7 +60,10 @@ impl Shared {
             return Err(EnqueueError::closed(receipt));
         }
         let publishing = self.lane.publish(publish).await;
-        Ok(Pending::new(publishing, receipt, Arc::clone(self)))
+        match publishing.not_taken() {
+            Some(fate) => Err(EnqueueError::new(receipt, fate)),
+            None => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
+        }
     }
 
     /// Hands a job to the ledger, if there is room for it.

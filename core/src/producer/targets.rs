@@ -13,14 +13,14 @@ const MAX_QUEUES: usize = 4_096;
 
 /// The targets of the queues used so far.
 #[derive(Debug)]
-pub(super) struct Targets {
+pub(crate) struct Targets {
     options: ConnectOptions,
     topology: Topology,
     by_queue: RwLock<HashMap<Queue, Target>>,
 }
 
 impl Targets {
-    pub(super) fn new(options: ConnectOptions) -> Self {
+    pub(crate) fn new(options: ConnectOptions) -> Self {
         Self {
             topology: Topology::new(options.name_prefix()),
             options,
@@ -29,7 +29,7 @@ impl Targets {
     }
 
     /// The target of a queue.
-    pub(super) fn of(&self, queue: &Queue) -> Target {
+    pub(crate) fn of(&self, queue: &Queue) -> Target {
         // A panic while the lock was held cannot have left half an entry.
         let known = self
             .by_queue
@@ -45,7 +45,9 @@ impl Targets {
         if by_queue.len() >= MAX_QUEUES {
             by_queue.clear();
         }
-        if by_queue.insert(queue.clone(), target.clone()).is_none() {
+        let is_new = by_queue.insert(queue.clone(), target.clone()).is_none();
+        drop(by_queue);
+        if is_new {
             announce_policies(&self.options, queue);
         }
         target

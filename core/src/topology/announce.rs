@@ -4,7 +4,7 @@ use crate::connect::{ConnectOptions, Endpoint, TopologyMode};
 use crate::queue::Queue;
 use crate::topology::Topology;
 
-/// Logs the policies that a queue needs, where the topology mode leaves them to the operator. To be called once for each queue.
+/// Logs the policies that a queue needs, where the topology mode leaves them to the operator. Whoever calls it does so once for each queue.
 pub fn announce_policies(options: &ConnectOptions, queue: &Queue) {
     let Endpoint::Amqp(endpoint) = options.endpoint() else {
         return;

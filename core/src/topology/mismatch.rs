@@ -30,10 +30,21 @@ impl Difference {
 
     /// What in a program sets it.
     pub(super) fn remedy(&self) -> &'static str {
+        const OTHER_MODE: &str =
+            "it was made by a program with another topology mode, or by hand: use one mode for all";
         let endless = NO_DELIVERY_LIMIT.to_string();
+        let is_missing = [&*self.wanted, &*self.there].contains(&"none");
         match self.setting.as_str() {
-            "x-delivery-limit" if [&self.wanted, &self.there].contains(&&endless) => {
-                "it is one of Leveret's own queues, which a program with another topology mode has made, or something else"
+            "x-delivery-limit" if [&self.wanted, &self.there].contains(&&endless) => OTHER_MODE,
+            // A program that declares in full never leaves these out.
+            "x-delivery-limit"
+            | "x-dead-letter-exchange"
+            | "x-dead-letter-routing-key"
+            | "x-overflow"
+            | "alternate-exchange"
+                if is_missing =>
+            {
+                OTHER_MODE
             }
             // Only quorum queues have a strategy; it may be the first difference that the broker meets.
             "x-queue-type" | "x-dead-letter-strategy" => "a `Queue` is a quorum queue unless it says `.classic()`",

@@ -51,7 +51,7 @@ impl<J: Job> Fetched<J> {
     /// worker understands it: `Ok` and `()` mean done; an error means that the job is tried again as its type's policy says, and that it becomes
     /// a dead letter after the last attempt; a [`JobError`](crate::JobError) or an [`Outcome`] may say otherwise.
     ///
-    /// Dropping this future changes nothing: the settlement goes on.
+    /// Once it was polled, dropping this future changes nothing: the settlement goes on.
     ///
     /// # Errors
     /// [`FetchError`] where [`is_stale`](FetchError::is_stale) says that the connection was lost since the job was fetched: the job will come

@@ -30,14 +30,12 @@ const MOST: usize = MAX_PREFETCH as usize;
 /// What the fetcher asks of its keeper.
 #[derive(Debug)]
 pub(super) enum Request {
-    Fetch {
-        terms: Terms,
-        reply: oneshot::Sender<Result<Option<Pulled>, FetchError>>,
-    },
-    Close {
-        reply: oneshot::Sender<QueueReport>,
-    },
+    Fetch { terms: Terms, reply: Asker },
+    Close { reply: oneshot::Sender<QueueReport> },
 }
+
+/// Who waits for a fetched message.
+type Asker = oneshot::Sender<Result<Option<Pulled>, FetchError>>;
 
 type Deciding = Pin<Box<dyn Future<Output = (u64, Option<Decision>)> + Send>>;
 
@@ -142,9 +140,10 @@ impl Keeper {
                 Step::Decided(number, decision) => self.decided(number, decision).await,
                 Step::Sent(number, sent) => self.successor_ended(number, sent).await,
                 Step::Reconnected => self.follow(),
-                Step::Asked(Some(Request::Fetch { terms, reply })) => {
+                Step::Asked(Some(Request::Fetch { terms, mut reply })) => {
+                    let fetched = self.fetch(terms, &mut reply).await;
                     // If nobody waits any more, the job comes back out of the channel, and goes back to its queue.
-                    drop(reply.send(self.fetch(terms).await));
+                    drop(reply.send(fetched));
                 }
                 Step::Asked(Some(Request::Close { reply })) => {
                     self.close().await;
@@ -167,14 +166,19 @@ impl Keeper {
         }
     }
 
-    /// Takes the next message, over lost connections if need be.
-    async fn fetch(&mut self, terms: Terms) -> Result<Option<Pulled>, FetchError> {
+    /// Takes the next message, over lost connections if need be, and as long as somebody waits for it.
+    async fn fetch(&mut self, terms: Terms, asker: &mut Asker) -> Result<Option<Pulled>, FetchError> {
         if self.held.len() >= MOST {
             return Err(FetchError::too_many(self.place.queue.name(), MOST));
         }
         let (end, mut tries) = (Instant::now() + PATIENCE, 0);
         loop {
-            self.open_until(end).await?;
+            // Only the waiting is given up, never a pull: its message would be on its way to nobody.
+            tokio::select! {
+                biased;
+                () = asker.closed() => return Err(FetchError::closed()),
+                opened = self.open_until(end) => opened?,
+            }
             let Some(channel) = &mut self.channel else { continue };
             let error = match channel.puller.pull().await {
                 Ok(Some(delivery)) => return Ok(Some(self.admit(delivery, terms))),
@@ -182,7 +186,11 @@ impl Keeper {
                 Err(error) => error,
             };
             tries += 1;
-            self.failed(error, end, tries).await?;
+            tokio::select! {
+                biased;
+                () = asker.closed() => return Err(FetchError::closed()),
+                failed = self.failed(error, end, tries) => failed?,
+            }
         }
     }
 

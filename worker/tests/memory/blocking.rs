@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leveret::Job;
-use leveret_worker::{Cause, Context, Middleware, Next, Outcome, State, async_trait};
+use leveret_worker::{BoxError, Cause, Context, FromContext, Middleware, Next, Outcome, State, async_trait};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::*;
@@ -306,4 +306,30 @@ async fn the_grace_ends_although_a_thread_does_not_return() {
     assert_eq!((report.interrupted, report.left_unacked), (1, 1));
     stand.wait_for("mail", |mail| mail.ready == 1).await;
     drop(open);
+}
+
+/// A value that never comes, such as a connection of a pool that has none left.
+struct Never;
+
+impl FromContext for Never {
+    async fn from_context(_: &Context) -> Result<Self, BoxError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn the_extractors_of_a_blocking_handler_are_under_its_limit_as_well() {
+    // Given a blocking handler that never gets what it asks for
+    let stand = Stand::new();
+    let builder = stand.worker().register_blocking(|_: Note, _: Never| {});
+    let running = Running::start(builder).await;
+
+    // When a job comes
+    let job = stand.producer.enqueue(Note { number: 7 }).max_attempts(1);
+    job.timeout(SHORT).await.expect("stored");
+
+    // Then its time runs out, and its slot is free again
+    let dead = stand.dead_letters(1).await.remove(0);
+    assert_eq!(text(&dead, "leveret-failure-reason"), "timed_out");
+    assert_eq!(running.stop_mail().await.left_unacked, 0);
 }

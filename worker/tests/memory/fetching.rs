@@ -289,3 +289,19 @@ async fn a_fetch_without_a_broker_ends_with_an_error_and_can_be_tried_again() {
     stand.broker.refuse_connections(false);
     assert_eq!(told(&fetch_one(&mut fetcher).await), (1, 1, false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_nobody_waits_for_holds_nothing_up() {
+    // Given a fetcher whose broker has gone, and a fetch that was given up
+    let stand = Stand::new();
+    let mut fetcher = fetcher(&stand).await;
+    stand.broker.refuse_connections(true);
+    stand.broker.drop_connections();
+    let second = std::time::Duration::from_secs(1);
+    assert!(tokio::time::timeout(second, fetcher.fetch::<Note>()).await.is_err());
+
+    // When the fetcher is closed, then it is so within the close deadline, not when the fetch would have ended
+    let begun = tokio::time::Instant::now();
+    fetcher.close().await;
+    assert!(begun.elapsed() <= 5 * second, "{:?}", begun.elapsed());
+}

@@ -1,9 +1,15 @@
 //! What a handle shows, and what it must not keep.
 
+use leveret::Job;
 use leveret::broker::memory::MemoryBroker;
-use leveret_worker::{Fetcher, QueueState, Worker};
+use leveret_worker::{Context, Fetcher, QueueState, State, Worker};
+use serde::{Deserialize, Serialize};
 
 use crate::kit::*;
+
+#[derive(Debug, Serialize, Deserialize, Job)]
+#[job(queue = "other")]
+struct Other {}
 
 async fn done(_: Note) {}
 
@@ -110,4 +116,29 @@ async fn workers_a_fetcher_and_producers_share_one_rabbit() {
     let report = second.stop().await;
     assert_eq!(report.queue("staging").map(|queue| queue.completed), Some(1));
     assert_eq!(stand.broker.connections(), 2, "the application's own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_alive_until_its_last_queue_has_stopped() {
+    // Given a worker of two queues, with a job that runs in one of them
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let hold = async |note: Note, State(probe): State<Probe>, context: Context| probe.hold(note.number, &context).await;
+    let worker = stand.worker().state(probe).register(hold).register(async |_: Other| {});
+    let running = Running::start(worker).await;
+    let handle = running.handle.clone();
+    stand.enqueue([7]).await;
+    watch.started().await;
+
+    // When it is asked to end, and the other queue has stopped
+    handle.shutdown();
+    while handle.state()["other"] != QueueState::Stopped {
+        handle.changed(&handle.state()).await;
+    }
+
+    // Then it is alive as long as the job runs
+    assert!(handle.health().is_alive(), "{}", handle.health());
+    watch.let_go(1);
+    assert!(running.join().await.is_clean());
+    assert!(!handle.health().is_alive());
 }
