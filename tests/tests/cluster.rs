@@ -75,7 +75,8 @@ async fn five_thousand_jobs_survive_the_kill_of_their_queue_s_leader() {
     done.wait_for_within(PATIENCE, 500).await;
     leader.kill().await;
     gate.open();
-    enqueueing.await.expect("no panic");
+    let enqueued = tokio::time::timeout(2 * PATIENCE, enqueueing).await;
+    enqueued.expect("every job is confirmed in the end").expect("no panic");
     done.wait_for_within(PATIENCE, JOBS as u64).await;
 
     // Then every one is confirmed and done, every duplicate is explained, and nothing is left
