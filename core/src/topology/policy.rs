@@ -1,6 +1,6 @@
 //! The minimal declarations, and the policies that say the rest. Pure.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::broker::{Argument, Arguments, Declaration, QueueDeclaration};
 
@@ -122,19 +122,9 @@ fn exactly(name: &str) -> String {
     pattern
 }
 
+/// In single quotes, as a POSIX shell takes them.
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from("'");
-    for character in text.chars() {
-        match character {
-            '\'' => quoted.push_str("'\\''"),
-            other => {
-                // Writing to a String cannot fail.
-                let _ = quoted.write_char(other);
-            }
-        }
-    }
-    quoted.push('\'');
-    quoted
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
