@@ -393,3 +393,25 @@ async fn the_end_of_another_job_is_not_taken_for_this_ones() {
     assert_eq!(error.fate(), Fate::Unknown);
     assert_eq!(error.id().map(|id| id.as_str()), Some("mine"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_finds_no_room_in_time_is_not_called_handed_over() {
+    // Given a ledger with room for one job, which waits for a connection
+    let broker = MemoryBroker::new();
+    broker.refuse_connections(true);
+    let options = ConnectOptions::default().ledger_jobs(1);
+    let rabbit = Rabbit::with_broker(Arc::new(broker), options).expect("in a runtime");
+    let producer = rabbit.producer();
+    let first = producer
+        .enqueue(Note { number: 1 })
+        .submit()
+        .await
+        .expect("there is room");
+
+    // When another is submitted, then its caller learns that the ledger never had it
+    let second = producer
+        .enqueue(Note { number: 2 })
+        .confirm_timeout(Duration::from_secs(1));
+    assert_eq!(second.submit().await.unwrap_err().fate(), Fate::NotSent);
+    drop(first);
+}

@@ -96,6 +96,29 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_is_missing_on_one_side_tells_of_another_mode_and_no_setter() {
+        let of = |setting: &str, wanted: &str, there: &str| {
+            let text = format!(
+                "inequivalent arg '{setting}' for queue 'q' in vhost '/': received {wanted} but current is {there}"
+            );
+            Difference::read(&text).expect("the broker's words").remedy()
+        };
+        for (setting, wanted, there) in [
+            ("x-delivery-limit", "none", "the value '100' of type 'long'"),
+            ("x-delivery-limit", "'2147483647'", "'20'"),
+            (
+                "x-dead-letter-exchange",
+                "the value 'leveret.dead' of type 'longstr'",
+                "none",
+            ),
+            ("x-overflow", "none", "the value 'reject-publish' of type 'longstr'"),
+        ] {
+            assert!(of(setting, wanted, there).contains("topology mode"), "{setting}");
+        }
+        assert!(of("x-delivery-limit", "'5'", "'100'").contains("delivery_limit"));
+    }
+
+    #[test]
     fn other_words_are_left_as_they_are() {
         for text in [
             "",

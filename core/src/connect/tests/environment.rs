@@ -88,3 +88,30 @@ fn the_environment_is_refused_when_it_says_nothing_or_nonsense() {
     assert!(unset.to_string().contains("AMQP_URL"), "{unset}");
     assert!(nonsense.to_string().contains("LEVERET_HEARTBEAT"), "{nonsense}");
 }
+
+#[test]
+fn a_url_that_cannot_be_used_is_told_with_its_variable_and_not_quoted() {
+    let error = from_variables(&[("AMQP_URL", "http://app:s3cret@h")]).expect_err("no broker");
+    let text = error.to_string();
+    assert!(text.starts_with("the environment variable AMQP_URL: "), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn a_heartbeat_that_no_protocol_can_say_is_the_longest_there_is() {
+    let options = ConnectOptions::default().heartbeat(Duration::MAX);
+    assert_eq!(options.heartbeat_seconds(), u16::MAX);
+}
+
+#[test]
+fn every_topology_mode_has_its_name() {
+    for (name, mode) in [
+        ("declare", TopologyMode::Declare),
+        ("minimal", TopologyMode::Minimal),
+        ("verify", TopologyMode::Verify),
+        ("none", TopologyMode::None),
+    ] {
+        let options = from_variables(&[("AMQP_URL", "amqp://h"), ("LEVERET_TOPOLOGY", name)]).expect(name);
+        assert_eq!(options.topology_mode(), mode);
+    }
+}
