@@ -12,6 +12,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use leveret::HeaderValue;
+use leveret_worker::Context;
+
 pub use self::report::Report;
 use crate::signal::Counter;
 
@@ -39,6 +42,23 @@ pub struct Run {
     pub redelivered: bool,
     /// The producer says that it may have sent this message before.
     pub resent: bool,
+}
+
+impl Run {
+    /// The run that a handler is in.
+    ///
+    /// # Panics
+    ///
+    /// If the header of the hops is not as Leveret writes it.
+    pub fn of(context: &Context) -> Run {
+        let hop = context.header("leveret-hop").and_then(HeaderValue::as_int);
+        Run {
+            attempt: context.attempt(),
+            hop: hop.and_then(|hop| u32::try_from(hop).ok()).expect("our own header"),
+            redelivered: context.is_redelivered(),
+            resent: context.header("leveret-resent").is_some(),
+        }
+    }
 }
 
 /// A record of every job of a test. Clones share it; producers and handlers write at the same time.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use leveret::{ConnectOptions, Fate, HeaderValue, Job, Producer, Queue, Why};
+use leveret::{ConnectOptions, Fate, Job, Producer, Queue, Why};
 use leveret_tests::loss::{self, Run};
 use leveret_tests::signal::{Gate, eventually};
 use leveret_tests::{Cluster, LossBook, taker};
@@ -27,16 +27,7 @@ struct Count {
 const HELD: usize = 1_000;
 
 async fn count(job: Count, State(book): State<LossBook>, State(gate): State<Gate>, context: Context) {
-    let header = |name: &str| context.header(name).and_then(HeaderValue::as_int);
-    let run = Run {
-        attempt: context.attempt(),
-        hop: header("leveret-hop")
-            .and_then(|hop| u32::try_from(hop).ok())
-            .expect("our own header"),
-        redelivered: context.is_redelivered(),
-        resent: context.header("leveret-resent").is_some(),
-    };
-    book.ran(job.number.to_string(), run);
+    book.ran(job.number.to_string(), Run::of(&context));
     if job.number >= HELD {
         gate.pass().await;
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use leveret::{ConnectOptions, HeaderValue, Job, Producer, Queue};
+use leveret::{ConnectOptions, Job, Producer, Queue};
 use leveret_tests::loss::{Fate, Run};
 use leveret_tests::{LossBook, Node, taker};
 use leveret_worker::{Context, State, Worker};
@@ -21,16 +21,7 @@ struct Count {
 }
 
 async fn count(job: Count, State(book): State<LossBook>, context: Context) {
-    let header = |name: &str| context.header(name).and_then(HeaderValue::as_int);
-    let run = Run {
-        attempt: context.attempt(),
-        hop: header("leveret-hop")
-            .and_then(|hop| u32::try_from(hop).ok())
-            .expect("our own header"),
-        redelivered: context.is_redelivered(),
-        resent: context.header("leveret-resent").is_some(),
-    };
-    book.ran(job.number.to_string(), run);
+    book.ran(job.number.to_string(), Run::of(&context));
     tokio::task::yield_now().await;
     book.done(job.number.to_string());
 }

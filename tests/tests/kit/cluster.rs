@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::options::BasicGetOptions;
 use lapin::{Channel, Connection, ConnectionProperties};
 use leveret_tests::signal::eventually_within;
 use leveret_tests::{Cluster, Node};
+
+use crate::node::declare_quorum;
 
 /// An election follows the loss of a leader, and the list of queues follows that.
 const ELECTION: Duration = Duration::from_secs(60);
@@ -17,16 +18,6 @@ async fn connect(node: &Node) -> (Connection, Channel) {
         .unwrap();
     let channel = connection.create_channel().await.unwrap();
     (connection, channel)
-}
-
-async fn declare_quorum(channel: &Channel, queue: &str) {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    channel.queue_declare(queue.into(), options, arguments).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ async fn connect(url: &str) -> (Connection, Channel) {
     (connection, channel)
 }
 
-async fn declare_quorum(channel: &Channel, queue: &str) {
+pub(crate) async fn declare_quorum(channel: &Channel, queue: &str) {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     let options = QueueDeclareOptions {
