@@ -61,7 +61,7 @@ async fn five_thousand_jobs_survive_the_kill_of_their_queue_s_leader() {
     let leader = cluster.leader_of(QUEUE.name()).await;
 
     // When the leader is killed while 5,000 jobs are enqueued and worked on
-    let enqueueing = tokio::spawn(enqueue_all(producer.clone(), book.clone()));
+    let enqueueing = tokio::spawn(enqueue_all(cluster.amqp_url(), book.clone()));
     let done = book.done_counter();
     done.wait_for_within(PATIENCE, 500).await;
     leader.kill().await;
@@ -83,7 +83,15 @@ async fn five_thousand_jobs_survive_the_kill_of_their_queue_s_leader() {
     producer.close().await;
 }
 
-async fn enqueue_all(producer: Producer, book: LossBook) {
+/// How long a job's first confirm is waited for: a channel of the killed node's successor may never answer.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+
+/// What an application does that wants every job stored: it tries again what it was not told the end of, under its id, on a new connection.
+async fn enqueue_all(url: String, book: LossBook) {
+    let producer = Producer::connect(options(&url).confirm_deadline(FIRST_WAIT))
+        .await
+        .expect("connected");
+    let mut again = None;
     let mut pending = Vec::with_capacity(JOBS);
     for number in 0..JOBS {
         let enqueue = producer.enqueue(Count { number }).id(number.to_string());
@@ -98,7 +106,11 @@ async fn enqueue_all(producer: Producer, book: LossBook) {
                 Fate::Refused(Why::Nacked) => {}
                 fate => panic!("{fate:?}: {error}"),
             }
-            result = producer.enqueue(Count { number }).id(number.to_string()).await;
+            let again = match &mut again {
+                Some(again) => again,
+                none => none.insert(Producer::connect(options(&url)).await.expect("connected")),
+            };
+            result = again.enqueue(Count { number }).id(number.to_string()).await;
         }
         book.enqueued(number.to_string(), loss::Fate::Confirmed);
     }
