@@ -16,7 +16,15 @@ pub const RESENT: &str = "leveret-resent";
 pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 /// The time limit of an attempt in milliseconds (at least 1), set for this one job; it wins over the job type's.
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
-/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
+/// On a job in a queue of suspects: how often it was started there. A dead letter `poison` keeps it.
+pub const SUSPECT: &str = "leveret-suspect";
+/// On a suspect that is about to be started, and counted as such.
+pub const SUSPECT_ARMED: &str = "leveret-suspect-armed";
+/// On a job in a classic queue, which does not count deliveries: how many of them ended with their worker.
+pub const CRASHES: &str = "leveret-crashes";
+/// How often the job met a worker that knows no handler for it and waits for one that does.
+pub const UNKNOWN: &str = "leveret-unknown";
+/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`, `poison`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.
 pub const FAILURE_ERROR: &str = "leveret-failure-error";

@@ -12,6 +12,9 @@ use crate::queue::{Queue, QueueKind};
 /// at a dead letter 20 times would destroy it.
 pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 
+/// Of a queue's consumers only the oldest gets messages; the next takes over when that one goes. No policy can set it.
+pub(super) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+
 /// Knows what stands in the broker for each queue. Everything that belongs to one prefix shares the exchanges.
 ///
 /// ```
@@ -21,7 +24,8 @@ pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 /// let mail = Queue::new("mail");
 /// assert_eq!(topology.work(&mail).destination.routing_key, "mail");
 /// assert_eq!(topology.dead(&mail).destination.exchange, "leveret.dead");
-/// assert_eq!(topology.declarations(&mail).len(), 7);
+/// assert_eq!(topology.suspect_queue(&mail), "mail.suspect");
+/// assert_eq!(topology.declarations(&mail).len(), 8);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -59,6 +63,21 @@ impl Topology {
         }
     }
 
+    /// Where jobs of a queue are put aside that may have crashed their workers: its workers run them one by one, beside nothing else.
+    #[must_use]
+    pub fn suspect(&self, queue: &Queue) -> Target {
+        Target {
+            destination: Destination::queue(self.suspect_queue(queue)),
+            declarations: self.declarations(queue),
+        }
+    }
+
+    /// The name of the queue that holds the suspects of a queue.
+    #[must_use]
+    pub fn suspect_queue(&self, queue: &Queue) -> String {
+        Names::suspect_queue(queue.name())
+    }
+
     /// The name of the queue that holds the dead letters of a queue.
     #[must_use]
     pub fn dead_queue(&self, queue: &Queue) -> String {
@@ -90,6 +109,7 @@ impl Topology {
             ),
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
+            self.suspects(queue),
             self.work_queue(queue),
         ])
     }
@@ -107,14 +127,9 @@ impl Topology {
             // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
             QueueKind::Classic => Arguments::from([("x-queue-type".to_owned(), text("classic"))]),
         };
-        arguments.insert(
-            "x-dead-letter-exchange".to_owned(),
-            Argument::Text(self.names.dead_exchange()),
-        );
-        arguments.insert("x-dead-letter-routing-key".to_owned(), text(queue.name()));
-        arguments.insert("x-overflow".to_owned(), text("reject-publish"));
-        if queue.kind() == QueueKind::Quorum {
-            arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
+        arguments.append(&mut self.net(queue));
+        if queue.kind() == QueueKind::Classic {
+            arguments.remove("x-dead-letter-strategy");
         }
         if let Some(length) = queue.limit_of_messages() {
             arguments.insert("x-max-length".to_owned(), Argument::Int(i64::from(length)));
@@ -123,6 +138,31 @@ impl Topology {
             name: queue.name().to_owned(),
             arguments,
         })
+    }
+
+    /// One job at a time, in one worker at a time. It has no limit of its own: who runs its jobs counts their starts, and the broker would
+    /// count deliveries.
+    fn suspects(&self, queue: &Queue) -> Declaration {
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.append(&mut self.net(queue));
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        Declaration::Queue(QueueDeclaration {
+            name: self.suspect_queue(queue),
+            arguments,
+        })
+    }
+
+    /// What the broker does with a job that is rejected, or has no room: nothing of it is lost.
+    fn net(&self, queue: &Queue) -> Arguments {
+        Arguments::from([
+            (
+                "x-dead-letter-exchange".to_owned(),
+                Argument::Text(self.names.dead_exchange()),
+            ),
+            ("x-dead-letter-routing-key".to_owned(), text(queue.name())),
+            ("x-dead-letter-strategy".to_owned(), text("at-least-once")),
+            ("x-overflow".to_owned(), text("reject-publish")),
+        ])
     }
 }
 
@@ -195,6 +235,24 @@ mod tests {
                 Argument::Int(2_147_483_647),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn suspects_are_in_one_worker_at_a_time_and_dead_letter_to_their_work_queues_dead() {
+        for queue in [Queue::new("mail"), Queue::new("mail").classic()] {
+            let arguments = arguments_of(&Topology::new("leveret").declarations(&queue), "mail.suspect");
+            for (name, value) in [
+                ("x-queue-type", text("quorum")),
+                (SINGLE_ACTIVE_CONSUMER, Argument::Bool(true)),
+                ("x-delivery-limit", Argument::Int(2_147_483_647)),
+                ("x-dead-letter-exchange", text("leveret.dead")),
+                ("x-dead-letter-routing-key", text("mail")),
+                ("x-dead-letter-strategy", text("at-least-once")),
+                ("x-overflow", text("reject-publish")),
+            ] {
+                assert_eq!(arguments.get(name), Some(&value), "{name}");
+            }
         }
     }
 
