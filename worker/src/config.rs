@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leveret::Queue;
+use leveret::topology::Topology;
 
 /// How many jobs of a queue run at once unless set.
 pub const DEFAULT_CONCURRENCY: usize = 10;
@@ -73,6 +74,28 @@ pub(crate) struct QueuePlan {
     pub(crate) longest_wait: Duration,
     /// How long after its delivery a job must be settled.
     pub(crate) longest_hold: Duration,
+}
+
+impl QueuePlan {
+    /// The queue of this queue's suspects.
+    pub(crate) fn suspects(&self) -> String {
+        // A queue's own names have no prefix.
+        Topology::new("").suspect_queue(&self.queue)
+    }
+
+    /// How suspects are run: one by one.
+    pub(crate) fn of_suspects(&self) -> Self {
+        Self {
+            concurrency: 1,
+            prefetch: 1,
+            ..self.clone()
+        }
+    }
+
+    /// All queues that are consumed for it.
+    pub(crate) fn sources(&self) -> [String; 2] {
+        [self.queue.name().to_owned(), self.suspects()]
+    }
 }
 
 /// How many deliveries to fetch for `concurrency` slots.

@@ -61,6 +61,7 @@ mod middleware;
 mod outcome;
 mod plan;
 mod pulse;
+mod quiet;
 mod registry;
 mod report;
 mod run_error;

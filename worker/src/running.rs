@@ -9,13 +9,14 @@ use leveret::{Rabbit, watch};
 use tokio::task::JoinSet;
 
 use crate::context::Surroundings;
-use crate::dispatcher::{Dispatcher, Phase, Setup};
+use crate::dispatcher::{Dispatcher, Phase, Role, Setup};
 use crate::health::{Board, QueueState, Reporter};
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::pulse::Pulses;
 use crate::report::{ExitReport, QueueReport};
 use crate::run_error::RunError;
+use crate::settling::Successors;
 use crate::source::Connection;
 
 /// What a worker and its handles share.
@@ -35,11 +36,11 @@ pub(crate) struct Controls {
 
 impl Controls {
     /// For a worker with these queues.
-    pub(crate) fn new<'a>(queues: impl IntoIterator<Item = &'a str>) -> Arc<Self> {
+    pub(crate) fn new(queues: impl IntoIterator<Item = String>) -> Arc<Self> {
         let board = Arc::default();
-        let pulse = |queue: &str| {
-            Reporter::new(queue, Arc::clone(&board));
-            (queue.to_owned(), Arc::default())
+        let pulse = |queue: String| {
+            Reporter::new(&queue, Arc::clone(&board));
+            (queue, Arc::default())
         };
         let pulses = queues.into_iter().map(pulse).collect();
         Arc::new(Self {
@@ -168,26 +169,36 @@ impl Running {
 
 fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
     let mut dispatchers = JoinSet::new();
+    let quiet = Arc::default();
     for queue in plan.queues {
         let name = queue.queue.name().to_owned();
-        let surroundings = Surroundings {
+        let worker = plan.settings.name.clone();
+        let successors = Arc::new(Successors::new(queue.queue.clone(), worker.clone(), rabbit));
+        let surroundings = Arc::new(Surroundings {
             queue: name.clone(),
-            worker: plan.settings.name.clone(),
+            worker,
             states: plan.states.clone(),
             producer: Some(rabbit.producer()),
-        };
-        let setup = Setup {
-            plan: queue,
-            registry: plan.registry.clone(),
-            surroundings: Arc::new(surroundings),
-            reporter: Reporter::new(&name, controls.board.clone()),
-            load: controls.load.clone(),
-            pulse: controls.pulses.get(&name).cloned().unwrap_or_default(),
-            phase: controls.phase.subscribe(),
-            shutdown_grace: plan.settings.shutdown_grace,
-        };
-        let dispatcher = Dispatcher::new(setup, rabbit);
-        dispatchers.spawn(async move { (name, dispatcher.run().await) });
+        });
+        let suspects = (Role::Suspects, queue.suspects(), queue.of_suspects());
+        for (role, source, plan_of_queue) in [(Role::Work, name.clone(), queue), suspects] {
+            let setup = Setup {
+                role,
+                plan: plan_of_queue,
+                quiet: Arc::clone(&quiet),
+                registry: plan.registry.clone(),
+                surroundings: Arc::clone(&surroundings),
+                reporter: Reporter::new(&source, controls.board.clone()),
+                load: controls.load.clone(),
+                pulse: controls.pulses.get(&source).cloned().unwrap_or_default(),
+                phase: controls.phase.subscribe(),
+                shutdown_grace: plan.settings.shutdown_grace,
+                source,
+            };
+            let dispatcher = Dispatcher::new(setup, Arc::clone(&successors), rabbit);
+            let name = name.clone();
+            dispatchers.spawn(async move { (name, dispatcher.run().await) });
+        }
     }
     dispatchers
 }

@@ -22,6 +22,8 @@ pub(crate) enum Ended {
     UnknownType(Option<String>),
     /// The message's type is not the job that was to be fetched.
     OtherType { name: Option<String>, wanted: &'static str },
+    /// It was started so often, beside nothing else, and its worker was never heard of again.
+    Poison { starts: u32 },
     /// The handler gave up because it was asked to, or was aborted: nobody's failure.
     Interrupted,
 }
@@ -102,6 +104,7 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
         Ended::OtherType { name, wanted } => Verdict::DeadLetter {
             fault: other_type(name, wanted),
         },
+        Ended::Poison { starts } => Verdict::DeadLetter { fault: poison(starts) },
         Ended::Interrupted => Verdict::GiveBack,
     }
 }
@@ -130,6 +133,15 @@ fn retry_or_bury(fault: Fault, tries: Tries, wait: Option<Duration>, chance: f64
     }
     let after = wait.unwrap_or_else(|| tries.backoff.wait(tries.attempt, chance));
     Verdict::Retry { after, fault }
+}
+
+fn poison(starts: u32) -> Fault {
+    Fault {
+        reason: "poison",
+        error: format!(
+            "the job was started {starts} times beside nothing else, and each time its worker ended without an answer"
+        ),
+    }
 }
 
 fn unknown(name: Option<String>) -> Fault {
@@ -181,6 +193,7 @@ mod tests {
                     wanted: "y",
                 },
             ),
+            ("poison", Ended::Poison { starts: 3 }),
             ("interrupted", Ended::Interrupted),
         ]
     }
@@ -213,6 +226,7 @@ mod tests {
             ("unknown", "dead unknown_type", "dead unknown_type"),
             ("typeless", "dead unknown_type", "dead unknown_type"),
             ("other type", "dead unknown_type", "dead unknown_type"),
+            ("poison", "dead poison", "dead poison"),
             ("interrupted", "give back", "give back"),
         ];
         for (attempt, last) in [(3, false), (8, true), (9, true)] {

@@ -4,9 +4,9 @@ use leveret::Backoff;
 use leveret::broker::Settlement;
 use leveret::envelope::Republish;
 
-use super::Dispatcher;
 use super::channels::{ChannelLease, Settled};
 use super::hand::Stage;
+use super::{Dispatcher, Role};
 use crate::settling::{Deed, Purpose, log};
 use crate::verdict::{Ended, Tries, verdict};
 
@@ -58,12 +58,14 @@ impl Dispatcher {
     pub(super) fn give_back(&mut self, number: u64) {
         let Some(held) = self.hand.get_mut(number) else { return };
         held.stage = Stage::Ended;
+        let standing = held.standing;
+        if self.setup.role == Role::Suspects && held.lease.is_some() {
+            return self.put_back(number, standing);
+        }
         if held.lease.is_some() && self.wires.successors.returns_by_copy(held.delivery_count) {
             return self.replace(number, Purpose::Return, &Republish::Again);
         }
-        if let Some((held, _)) = self.hand.remove(number) {
-            self.settle(held.lease, Settlement::Requeue);
-        }
+        self.requeue(number);
     }
 
     pub(super) fn return_untouched(&mut self, number: u64) {
@@ -81,8 +83,11 @@ impl Dispatcher {
     }
 
     pub(super) fn requeue(&mut self, number: u64) {
-        if let Some((held, _)) = self.hand.remove(number) {
-            self.settle(held.lease, Settlement::Requeue);
+        if let Some((held, key)) = self.hand.remove(number) {
+            let settled = self.settle(held.lease, Settlement::Requeue);
+            if let (Some(key), Settled::Open | Settled::Retired) = (key, settled) {
+                self.excused.add(key);
+            }
         }
     }
 

@@ -35,9 +35,11 @@ impl Dispatcher {
     }
 
     pub(super) async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
+        // Before there is a consumer: from then on it may be given jobs.
+        let presence = self.enter()?;
         let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
         let declarations = Arc::clone(self.wires.successors.declarations());
-        let queue = self.setup.plan.queue.name().to_owned();
+        let queue = self.setup.source.clone();
         let session = Arc::clone(session);
         let opening = async move {
             let ensured = ensure(&*session, mode, &declarations).await;
@@ -46,6 +48,7 @@ impl Dispatcher {
         };
         // Not given up at a shutdown: it has a deadline, and half a subscription would keep jobs to itself.
         let consumer: Box<dyn Consumer> = self.serve(opening).await?;
+        self.presence = presence;
         self.memory.channel_ended();
         self.channels.open(consumer);
         self.setup.reporter.set(QueueState::Consuming);

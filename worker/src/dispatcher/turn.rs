@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use leveret::broker::ConsumerEvent;
 
 use super::hand::Stage;
-use super::{Dispatcher, Stop};
+use super::{Dispatcher, Role, Stop};
 use crate::attempt;
 
 impl Dispatcher {
@@ -41,14 +41,25 @@ impl Dispatcher {
             stop = self.event(event);
         }
         progress |= self.alarm_rang(cx);
+        progress |= self.lingered(cx);
         if !progress {
             return Poll::Pending;
         }
-        self.fill_slots();
+        self.carry_on();
         self.set_alarm();
+        Poll::Ready(stop)
+    }
+
+    /// Starts what can be started, tells the broker what is settled, and the other dispatchers if that was all.
+    pub(super) fn carry_on(&mut self) {
+        match self.setup.role {
+            Role::Work => self.fill_slots(),
+            Role::Suspects => self.fill_the_one_slot(),
+        }
         self.channels.flush();
         self.close_retired_if_unused();
-        Poll::Ready(stop)
+        self.linger();
+        self.leave_if_empty();
     }
 
     fn event(&mut self, event: ConsumerEvent) -> Option<Stop> {
@@ -69,16 +80,19 @@ impl Dispatcher {
         while self.tasks.attempts.len() < self.setup.plan.concurrency
             && let Some(number) = self.hand.next_waiting()
         {
-            let Some(held) = self.hand.get_mut(number) else {
-                continue;
-            };
-            let Stage::Waiting(entry) = &held.stage else { continue };
-            let (entry, attempt) = (entry.clone(), held.attempt.clone());
-            held.stage = Stage::Running(entry.clone());
-            self.tasks
-                .attempts
-                .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
+            self.start(number);
         }
+    }
+
+    /// Starts a job that was in line.
+    pub(super) fn start(&mut self, number: u64) {
+        let Some(held) = self.hand.get_mut(number) else { return };
+        let Stage::Waiting(entry) = &held.stage else { return };
+        let (entry, attempt) = (entry.clone(), held.attempt.clone());
+        held.stage = Stage::Running(entry.clone());
+        self.tasks
+            .attempts
+            .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
     }
 
     /// Returns the jobs that have waited too long for a slot: somewhere else there may be one.

@@ -30,6 +30,16 @@ pub(crate) enum Purpose {
     /// An untouched job that has been returned so often that only a fresh copy resets the broker's count.
     Return,
     DeadLetter,
+    /// A job of a queue that does not count deliveries: a copy with the note that one more may have crashed its worker.
+    NoteCrash,
+    /// A suspect that rests after so many starts.
+    PutAside {
+        starts: u32,
+    },
+    /// A suspect that is about to be started, this start counted.
+    Arm {
+        starts: u32,
+    },
 }
 
 impl Successor {
@@ -46,7 +56,7 @@ impl Successor {
     }
 }
 
-fn mark_resent(message: &mut Message) {
+pub(super) fn mark_resent(message: &mut Message) {
     let table = &mut message.properties.headers;
     table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
 }
@@ -55,7 +65,7 @@ impl Purpose {
     /// Whether the job runs once more after it.
     fn goes_on(self) -> bool {
         match self {
-            Self::Retry | Self::Snooze => true,
+            Self::Retry | Self::Snooze | Self::NoteCrash | Self::PutAside { .. } | Self::Arm { .. } => true,
             Self::Return | Self::DeadLetter => false,
         }
     }

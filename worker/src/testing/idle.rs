@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leveret::Rabbit;
 use leveret::testing::TestBroker;
 
+use crate::config::QueuePlan;
 use crate::report::ExitReport;
 use crate::run_error::RunError;
 use crate::running::Controls;
@@ -65,7 +66,7 @@ impl Worker {
             broker.url()
         );
         let watch = Watch {
-            queues: self.plan.queues.iter().map(|one| one.queue.name().to_owned()).collect(),
+            queues: self.plan.queues.iter().flat_map(QueuePlan::sources).collect(),
             broker: broker.clone(),
             controls: Arc::clone(&self.stopped.0),
         };

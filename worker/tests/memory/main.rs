@@ -16,3 +16,4 @@ mod pausing;
 mod queues;
 mod shutdown;
 mod successors;
+mod suspects;
