@@ -261,7 +261,12 @@ async fn good_times(broker: &MemoryBroker, world: &World, settings: &Settings) {
                     .depth(queue.name())
                     .is_none_or(|depth| depth.ready + depth.unacked == 0)
             };
-            if QUEUES.iter().all(empty) {
+            let suspects = |queue: &leveret::Queue| {
+                broker
+                    .depth(&format!("{}.suspect", queue.name()))
+                    .is_none_or(|depth| depth.ready + depth.unacked == 0)
+            };
+            if QUEUES.iter().all(|queue| empty(queue) && suspects(queue)) {
                 break;
             }
         }
