@@ -17,6 +17,19 @@ pub struct Target {
     pub declarations: Arc<[Declaration]>,
 }
 
+impl Target {
+    /// Whether a nack may mean that the queue is full, by its definition. Where it cannot, the broker only is not able to store right now.
+    pub(super) fn may_be_full(&self) -> bool {
+        let bounds = |declaration: &Declaration| match declaration {
+            Declaration::Queue(queue) => {
+                queue.name == self.destination.routing_key && queue.arguments.contains_key("x-max-length")
+            }
+            _ => false,
+        };
+        self.destination.exchange.is_empty() && self.declarations.iter().any(bounds)
+    }
+}
+
 /// What became of a publish that was not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -101,6 +114,10 @@ pub(super) struct History {
     pub(super) sent: bool,
     /// It was on the wire when a channel was lost, so a copy may be stored.
     pub(super) ambiguous: bool,
+    /// Its last answer was a nack, and it was not sent since.
+    pub(super) nacked: bool,
+    /// When it was nacked for the first time.
+    pub(super) first_nack: Option<Duration>,
     /// Its destination was declared once more after it came back.
     pub(super) redeclared: bool,
     /// How many channels the broker has closed over something while it was in flight.
@@ -119,6 +136,10 @@ impl History {
 
     /// What to say when nobody waits for the broker's answer any longer.
     pub(super) fn given_up(&self) -> Fate {
-        if self.sent { Fate::Unknown } else { Fate::NotSent }
+        match (self.sent, self.nacked && !self.in_flight) {
+            (false, _) => Fate::NotSent,
+            (true, true) => self.refused(Why::Nacked),
+            (true, false) => Fate::Unknown,
+        }
     }
 }

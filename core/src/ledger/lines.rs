@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Target;
+use super::quiet::Quiet;
 use crate::broker::{Declaration, Destination};
 
 /// Above this many lines, idle ones are forgotten (and declared again at their next use).
@@ -13,6 +15,11 @@ const MAX_IDLE_LINES: usize = 4_096;
 /// share their buffers by (Choudhury and Hahne, 1998): one busy destination gets 2/3 of the window, and the first that stops
 /// answering leaves a third to the others.
 const SHARE_OF_FREE: usize = 2;
+
+/// The first pause of a line whose publish was nacked. It doubles with each nack in a row.
+const FIRST_REST: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const MAX_REST: Duration = Duration::from_secs(1);
 
 /// The publishes for one destination, oldest first.
 #[derive(Debug)]
@@ -24,9 +31,14 @@ pub(super) struct Line {
     pub(super) in_flight: usize,
     /// Sent and given up by their callers, but not yet answered by the broker.
     pub(super) abandoned: usize,
-    /// Something was given up, and nothing was answered since: only one at a time is sent, to find out.
+    /// Something was given up or nacked, and nothing was stored since: only one at a time is sent, to find out.
     pub(super) silent: bool,
+    pub(super) quiet: Quiet,
     pub(super) gate: Gate,
+    /// Nothing is sent before then: a publish was nacked.
+    rest_until: Option<Duration>,
+    /// Nacks since the last ack.
+    nacks: u32,
 }
 
 /// Whether a line may send.
@@ -40,8 +52,35 @@ pub(super) enum Gate {
 }
 
 impl Line {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            abandoned: 0,
+            silent: false,
+            quiet: Quiet::default(),
+            gate: Gate::Open,
+            rest_until: None,
+            nacks: 0,
+        }
+    }
+
+    /// The broker has answered one of its publishes.
+    pub(super) fn heard(&mut self, acked: bool) {
+        self.silent = false;
+        self.quiet.heard();
+        if acked {
+            self.nacks = 0;
+        }
+    }
+
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight == 0 && self.abandoned == 0 && self.gate != Gate::Declaring
+        self.waiting.is_empty()
+            && self.in_flight == 0
+            && self.abandoned == 0
+            && self.gate != Gate::Declaring
+            && self.rest_until.is_none()
     }
 }
 
@@ -56,6 +95,8 @@ pub(super) struct Lines {
     heads: BTreeSet<(u64, usize)>,
     /// Lines whose gate is [`Gate::Undeclared`].
     undeclared: BTreeSet<usize>,
+    /// When the lines that rest may send again.
+    resting: BTreeSet<(Duration, usize)>,
 }
 
 impl Lines {
@@ -77,15 +118,7 @@ impl Lines {
             .entry(target.destination.clone())
             .or_default()
             .push(at);
-        let line = Line {
-            target,
-            waiting: VecDeque::new(),
-            in_flight: 0,
-            abandoned: 0,
-            silent: false,
-            gate: Gate::Open,
-        };
-        self.lines[at] = Some(line);
+        self.lines[at] = Some(Line::new(target));
         if declare {
             self.set_gate(at, Gate::Undeclared);
         }
@@ -174,7 +207,79 @@ impl Lines {
     pub(super) fn may_send(&self, at: usize, free: usize) -> bool {
         let line = self.line(at);
         let has_share = line.in_flight == 0 || (!line.silent && line.in_flight < SHARE_OF_FREE * free);
-        line.gate == Gate::Open && has_share
+        line.gate == Gate::Open && line.rest_until.is_none() && has_share
+    }
+
+    /// A publish of the line was nacked though its queue has no limit: the next try comes later.
+    pub(super) fn rest(&mut self, at: usize, now: Duration) {
+        let line = self.line_mut(at);
+        // One at a time until one is stored: a queue that cannot store one can store none.
+        line.silent = true;
+        if line.rest_until.is_some() {
+            return;
+        }
+        let rest = FIRST_REST.saturating_mul(1 << line.nacks.min(8)).min(MAX_REST);
+        line.nacks = line.nacks.saturating_add(1);
+        let until = now.saturating_add(rest);
+        line.rest_until = Some(until);
+        self.resting.insert((until, at));
+    }
+
+    /// Lets the lines go on that have rested.
+    pub(super) fn wake_rested(&mut self, now: Duration) {
+        while let Some(&(until, at)) = self.resting.first() {
+            if until > now {
+                break;
+            }
+            self.resting.pop_first();
+            self.line_mut(at).rest_until = None;
+        }
+    }
+
+    /// When the next line has rested.
+    pub(super) fn next_rested(&self) -> Option<Duration> {
+        self.resting.first().map(|(until, _)| *until)
+    }
+
+    /// Looks at who owes answers. `true`: somebody has for too long.
+    pub(super) fn look_for_silence(&mut self, now: Duration) -> bool {
+        let mut too_long = false;
+        for line in self.lines.iter_mut().flatten() {
+            if line.in_flight > 0 {
+                too_long |= line.quiet.owes(now);
+            } else {
+                line.quiet.forget();
+            }
+        }
+        too_long
+    }
+
+    /// What was silent until now says nothing: nobody was asked.
+    pub(super) fn forget_silence(&mut self) {
+        for line in self.lines.iter_mut().flatten() {
+            line.quiet.forget();
+        }
+    }
+
+    /// Whether all who owe answers have done so for a while, so that a new channel costs nobody else anything.
+    pub(super) fn only_the_quiet_owe(&self, now: Duration) -> bool {
+        let mut owing = self.lines.iter().flatten().filter(|line| line.in_flight > 0);
+        owing.all(|line| line.quiet.is_quiet(now))
+    }
+
+    /// A new channel is made for those who owe answers: each is asked one thing at a time until it answers. Tells who they are.
+    pub(super) fn renewed(&mut self) -> Vec<String> {
+        let mut owing = Vec::new();
+        for line in self.lines.iter_mut().flatten() {
+            if line.in_flight > 0 {
+                line.quiet.renewed();
+                line.silent = true;
+                owing.push(line.target.destination.routing_key.clone());
+            }
+            line.in_flight = 0;
+            line.abandoned = 0;
+        }
+        owing
     }
 
     /// A line whose declarations are due. It is marked as being declared.
@@ -195,6 +300,7 @@ impl Lines {
             line.in_flight = 0;
             line.abandoned = 0;
             line.silent = false;
+            line.quiet = Quiet::default();
             if line.gate == Gate::Declaring {
                 self.set_gate(at, Gate::Undeclared);
             }
