@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::Target;
 use super::quiet::Quiet;
 use crate::broker::{Declaration, Destination};
 
@@ -21,10 +20,12 @@ const FIRST_REST: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const MAX_REST: Duration = Duration::from_secs(1);
 
-/// The publishes for one destination, oldest first.
+/// The publishes for one destination, oldest first; for those of one queue that are delayed, where they all arrive in the end.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) target: Target,
+    destination: Destination,
+    /// What is declared before the first is sent.
+    declarations: Arc<[Declaration]>,
     /// Entries to be sent, by ascending sequence number.
     pub(super) waiting: VecDeque<u64>,
     /// Sent and still awaited.
@@ -34,6 +35,9 @@ pub(super) struct Line {
     /// Something was given up or nacked, and nothing was stored since: only one at a time is sent, to find out.
     pub(super) silent: bool,
     pub(super) quiet: Quiet,
+    /// Whether a nack may mean that the queue is full, by its definition. Where it cannot, the broker only is not able to store
+    /// right now.
+    pub(super) may_be_full: bool,
     pub(super) gate: Gate,
     /// Nothing is sent before then: a publish was nacked.
     rest_until: Option<Duration>,
@@ -52,9 +56,11 @@ pub(super) enum Gate {
 }
 
 impl Line {
-    fn new(target: Target) -> Self {
+    fn new(destination: Destination, declarations: Arc<[Declaration]>) -> Self {
         Self {
-            target,
+            may_be_full: may_be_full(&destination, &declarations),
+            destination,
+            declarations,
             waiting: VecDeque::new(),
             in_flight: 0,
             abandoned: 0,
@@ -84,6 +90,16 @@ impl Line {
     }
 }
 
+fn may_be_full(destination: &Destination, declarations: &[Declaration]) -> bool {
+    let bounds = |declaration: &Declaration| match declaration {
+        Declaration::Queue(queue) => {
+            queue.name == destination.routing_key && queue.arguments.contains_key("x-max-length")
+        }
+        _ => false,
+    };
+    destination.exchange.is_empty() && declarations.iter().any(bounds)
+}
+
 /// All lines, by a small number that stays with a line as long as anything is in it.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -100,10 +116,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The line for a target; a new one begins `Undeclared` if `declare`.
-    pub(super) fn find_or_add(&mut self, target: Target, declare: bool) -> usize {
-        let is_same = |at: &&usize| !declare || self.line(**at).target.declarations == target.declarations;
-        let mut there = self.by_destination.get(&target.destination).into_iter().flatten();
+    /// The line for a destination; a new one begins `Undeclared` if `declare`.
+    pub(super) fn find_or_add(
+        &mut self,
+        destination: Destination,
+        declarations: Arc<[Declaration]>,
+        declare: bool,
+    ) -> usize {
+        let is_same = |at: &&usize| !declare || self.line(**at).declarations == declarations;
+        let mut there = self.by_destination.get(&destination).into_iter().flatten();
         if let Some(&at) = there.find(is_same) {
             return at;
         }
@@ -114,11 +135,8 @@ impl Lines {
         if at == self.lines.len() {
             self.lines.push(None);
         }
-        self.by_destination
-            .entry(target.destination.clone())
-            .or_default()
-            .push(at);
-        self.lines[at] = Some(Line::new(target));
+        self.by_destination.entry(destination.clone()).or_default().push(at);
+        self.lines[at] = Some(Line::new(destination, declarations));
         if declare {
             self.set_gate(at, Gate::Undeclared);
         }
@@ -274,7 +292,7 @@ impl Lines {
             if line.in_flight > 0 {
                 line.quiet.renewed();
                 line.silent = true;
-                owing.push(line.target.destination.routing_key.clone());
+                owing.push(line.destination.routing_key.clone());
             }
             line.in_flight = 0;
             line.abandoned = 0;
@@ -290,7 +308,7 @@ impl Lines {
         };
         let at = *self.undeclared.iter().find(due)?;
         self.set_gate(at, Gate::Declaring);
-        Some((at, Arc::clone(&self.line(at).target.declarations)))
+        Some((at, Arc::clone(&self.line(at).declarations)))
     }
 
     /// Nothing is on the wire any more, and no declaration is under way.
@@ -312,7 +330,7 @@ impl Lines {
         for at in 0..self.lines.len() {
             let named = self.lines[at]
                 .as_ref()
-                .is_some_and(|line| !line.target.destination.exchange.is_empty());
+                .is_some_and(|line| !line.destination.exchange.is_empty());
             if named {
                 self.set_gate(at, Gate::Undeclared);
             }

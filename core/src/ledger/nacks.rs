@@ -18,7 +18,7 @@ impl<W> Ledger<W> {
         };
         let line = entry.line;
         let first = *entry.history.first_nack.get_or_insert(now);
-        let is_final = now.saturating_sub(first) >= PATIENCE || self.lines.line(line).target.may_be_full();
+        let is_final = now.saturating_sub(first) >= PATIENCE || self.lines.line(line).may_be_full;
         if is_final {
             return self.refuse(seq, Why::Nacked, resolved);
         }
