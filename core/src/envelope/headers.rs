@@ -18,7 +18,11 @@ pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
 /// When a delayed job is due, in milliseconds since the Unix epoch by the clock of whoever delayed it.
 pub const DUE: &str = "leveret-due";
-/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
+/// When the job is no longer wanted, in milliseconds since the Unix epoch: no attempt begins after it.
+pub const EXPIRES: &str = "leveret-expires";
+/// The failed attempts so far, as JSON: see [`History`](super::History).
+pub const HISTORY: &str = "leveret-history";
+/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `expired`, `undecodable`, `unknown_type`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.
 pub const FAILURE_ERROR: &str = "leveret-failure-error";
