@@ -89,4 +89,9 @@ impl Names {
     pub(super) fn dead_queue(work: &str) -> String {
         format!("{work}.dead")
     }
+
+    /// The jobs of a work queue that may have crashed their workers.
+    pub(super) fn suspect_queue(work: &str) -> String {
+        format!("{work}.suspect")
+    }
 }

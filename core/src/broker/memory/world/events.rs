@@ -140,6 +140,7 @@ impl World {
         }
         self.state.unsubscribe(id);
         self.end_stream(id);
+        self.state.serve_queue_of(id);
         self.distribute();
         Ok(())
     }
@@ -218,6 +219,8 @@ impl World {
         if fault == Fault::CancelConsumer {
             self.state.unsubscribe(id);
             self.end_stream(id);
+            self.state.serve_queue_of(id);
+            self.distribute();
         }
         self.strike(fault, Moment::After, connection, id);
         delivery
