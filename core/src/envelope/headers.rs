@@ -16,6 +16,8 @@ pub const RESENT: &str = "leveret-resent";
 pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 /// The time limit of an attempt in milliseconds (at least 1), set for this one job; it wins over the job type's.
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
+/// How many times the job was sent back to work from among the dead letters.
+pub const REDRIVEN: &str = "leveret-redriven";
 /// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.

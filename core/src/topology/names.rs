@@ -32,4 +32,9 @@ impl Names {
     pub(super) fn dead_queue(work: &str) -> String {
         format!("{work}.dead")
     }
+
+    /// What is locked while a queue of dead letters is inspected.
+    pub(super) fn inspection_lock(dead: &str) -> String {
+        format!("{dead}.inspected")
+    }
 }
