@@ -88,6 +88,7 @@ contract! {
             closing_a_session_ends_its_channels,
             nothing_can_be_asked_of_a_closed_session,
             a_connection_lives_as_long_as_a_consumer_uses_it,
+            a_lock_belongs_to_one_connection_until_that_ends,
             a_queue_is_inspected_with_its_ready_messages_and_consumers,
             inspecting_what_is_missing_is_not_found_and_the_session_lives_on;
         declaring:
@@ -169,6 +170,8 @@ contract! {
         losses:
             a_lost_connection_is_told_to_everyone_who_uses_it,
             what_a_lost_connection_held_comes_again,
+            what_a_consumer_held_goes_back_in_order_however_it_ends,
+            what_goes_back_stands_behind_what_went_back_before,
             a_lost_connection_leaves_others_alone;
     }
     alone {

@@ -81,6 +81,15 @@ pub trait Session: Send + Sync + Debug {
         Err(BrokerError::new(BrokerErrorKind::Protocol, text))
     }
 
+    /// Takes a name for this connection alone, until it ends in whichever way. `false`: another connection has it.
+    ///
+    /// # Errors
+    /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let text = format!("{name}: this broker keeps no locks");
+        Err(BrokerError::new(BrokerErrorKind::Protocol, text))
+    }
+
     /// What is known of the connection now. It changes to [`Health::Closed`] once and stays there.
     fn health(&self) -> watch::Receiver<Health>;
 

@@ -30,6 +30,8 @@ pub const SUSPECT_ARMED: &str = "leveret-suspect-armed";
 pub const CRASHES: &str = "leveret-crashes";
 /// How often the job met a worker that knows no handler for it and waits for one that does.
 pub const UNKNOWN: &str = "leveret-unknown";
+/// How many times the job was sent back to work from among the dead letters.
+pub const REDRIVEN: &str = "leveret-redriven";
 /// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `expired`, `undecodable`, `unknown_type`, `poison`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.

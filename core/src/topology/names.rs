@@ -94,4 +94,9 @@ impl Names {
     pub(super) fn suspect_queue(work: &str) -> String {
         format!("{work}.suspect")
     }
+
+    /// What is locked while a queue of dead letters is inspected.
+    pub(super) fn inspection_lock(dead: &str) -> String {
+        format!("{dead}.inspected")
+    }
 }

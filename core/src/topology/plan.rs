@@ -143,6 +143,11 @@ impl Topology {
         self.names.lost_queue()
     }
 
+    /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.
+    pub(crate) fn inspection_lock(&self, dead: &str) -> String {
+        Names::inspection_lock(dead)
+    }
+
     /// All that a queue needs, in an order in which nothing is ever without its safety net: the net comes first.
     #[must_use]
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {

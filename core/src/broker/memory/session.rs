@@ -174,6 +174,11 @@ impl Session for MemorySession {
         Ok(Box::new(MemoryPuller::new(self.line.clone(), channel, queue)))
     }
 
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let take = |world: &mut World, connection| Ok(world.lock(connection, name));
+        self.line.call(FaultPoint::Declare, take).await
+    }
+
     fn health(&self) -> watch::Receiver<Health> {
         self.line.health.clone()
     }
