@@ -12,6 +12,9 @@ use crate::queue::{Queue, QueueKind};
 /// at a dead letter 20 times would destroy it.
 pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 
+/// Of a queue's consumers only the oldest gets messages; the next takes over when that one goes. No policy can set it.
+pub(super) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+
 /// Knows what stands in the broker for each queue. Everything that belongs to one prefix shares the exchanges.
 ///
 /// ```
@@ -69,6 +72,30 @@ impl Topology {
     #[must_use]
     pub fn lost_queue(&self) -> String {
         self.names.lost_queue()
+    }
+
+    /// Where the baton of a schedule lies: a queue whose single active consumer is the schedule's leader.
+    ///
+    /// ```
+    /// use leveret::topology::Topology;
+    ///
+    /// let schedule = Topology::new("leveret").schedule("nightly");
+    /// assert_eq!(schedule.destination.routing_key, "leveret.schedule.nightly");
+    /// ```
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Target {
+        let queue = self.names.schedule_queue(name);
+        // Each failover counts as a failed delivery: a limit would end in the loss of the baton.
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        let declaration = QueueDeclaration {
+            name: queue.clone(),
+            arguments,
+        };
+        Target {
+            destination: Destination::queue(queue),
+            declarations: Arc::from([Declaration::Queue(declaration)]),
+        }
     }
 
     /// All that a queue needs, in an order in which nothing is ever without its safety net: the net comes first.
@@ -204,6 +231,15 @@ mod tests {
         let arguments = arguments_of(&plan, "mail");
         assert!(!arguments.contains_key("x-delivery-limit") && !arguments.contains_key("x-dead-letter-strategy"));
         assert_eq!(arguments["x-queue-type"], text("classic"));
+    }
+
+    #[test]
+    fn the_queue_of_a_schedule_has_one_active_consumer_and_outlives_any_number_of_failovers() {
+        let schedule = Topology::new("acme").schedule("nightly");
+        let arguments = arguments_of(&schedule.declarations, "acme.schedule.nightly");
+        assert_eq!(arguments["x-single-active-consumer"], Argument::Bool(true));
+        assert_eq!(arguments["x-delivery-limit"], Argument::Int(NO_DELIVERY_LIMIT));
+        assert_eq!(arguments["x-queue-type"], text("quorum"));
     }
 
     #[test]

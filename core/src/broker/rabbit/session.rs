@@ -14,7 +14,9 @@ use super::error::{short, within};
 use super::line::Line;
 use super::publisher::RabbitPublisher;
 use super::puller::RabbitPuller;
-use crate::broker::{BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session};
+use crate::broker::{
+    BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
+};
 use crate::watch;
 
 pub(super) struct RabbitSession {
@@ -123,6 +125,14 @@ impl Session for RabbitSession {
 
     async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
         Ok(Box::new(RabbitPuller::open(Arc::clone(&self.line), queue).await?))
+    }
+
+    async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
+        let channel = self.line.open_channel().await?;
+        // First of all the confirms: a delivery may be answered with a publish as soon as it comes.
+        let publisher = RabbitPublisher::on(channel.clone(), Arc::clone(&self.line)).await?;
+        let consumer = RabbitConsumer::on(channel, Arc::clone(&self.line), queue, prefetch).await?;
+        Ok(Duplex::new(Box::new(consumer), Box::new(publisher)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

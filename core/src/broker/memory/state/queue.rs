@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) at_least_once: bool,
     pub(crate) max_length: Option<usize>,
     pub(crate) refuses: bool,
+    /// Only the oldest consumer gets deliveries.
+    pub(crate) single_active: bool,
 }
 
 impl Settings {
@@ -71,6 +73,7 @@ impl Settings {
             at_least_once,
             max_length: number("x-max-length").and_then(|length| usize::try_from(length).ok()),
             refuses,
+            single_active: arguments.get("x-single-active-consumer") == Some(&Argument::Bool(true)),
         }
     }
 }
@@ -248,7 +251,13 @@ impl Line {
     }
 
     /// The next consumer. Those that left while they stood in line are skipped here.
-    pub(crate) fn next(&mut self) -> Option<ConsumerId> {
+    pub(crate) fn next(&mut self, single_active: bool) -> Option<ConsumerId> {
+        if single_active {
+            // Ids rise: the first is the one that has been there longest. It may be busy; the others wait all the same.
+            let active = *self.consumers.first()?;
+            let at = self.waiting.iter().position(|waiting| *waiting == active)?;
+            return self.waiting.remove(at);
+        }
         while let Some(consumer) = self.waiting.pop_front() {
             if self.consumers.contains(&consumer) {
                 return Some(consumer);
