@@ -85,6 +85,11 @@ impl Names {
         format!("{work}.due")
     }
 
+    /// The queue in which the baton of a schedule lies.
+    pub(super) fn schedule_queue(&self, schedule: &str) -> String {
+        format!("{}.schedule.{schedule}", self.prefix)
+    }
+
     /// The dead letters of a work queue.
     pub(super) fn dead_queue(work: &str) -> String {
         format!("{work}.dead")

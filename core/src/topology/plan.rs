@@ -148,6 +148,30 @@ impl Topology {
         Names::inspection_lock(dead)
     }
 
+    /// Where the baton of a schedule lies: a queue whose single active consumer is the schedule's leader.
+    ///
+    /// ```
+    /// use leveret::topology::Topology;
+    ///
+    /// let schedule = Topology::new("leveret").schedule("nightly");
+    /// assert_eq!(schedule.destination.routing_key, "leveret.schedule.nightly");
+    /// ```
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Target {
+        let queue = self.names.schedule_queue(name);
+        // Each failover counts as a failed delivery: a limit would end in the loss of the baton.
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        let declaration = QueueDeclaration {
+            name: queue.clone(),
+            arguments,
+        };
+        Target {
+            destination: Destination::queue(queue),
+            declarations: Arc::from([Declaration::Queue(declaration)]),
+        }
+    }
+
     /// All that a queue needs, in an order in which nothing is ever without its safety net: the net comes first.
     #[must_use]
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
@@ -350,6 +374,15 @@ mod tests {
         let arguments = arguments_of(&plan, "mail");
         assert!(!arguments.contains_key("x-delivery-limit") && !arguments.contains_key("x-dead-letter-strategy"));
         assert_eq!(arguments["x-queue-type"], text("classic"));
+    }
+
+    #[test]
+    fn the_queue_of_a_schedule_has_one_active_consumer_and_outlives_any_number_of_failovers() {
+        let schedule = Topology::new("acme").schedule("nightly");
+        let arguments = arguments_of(&schedule.declarations, "acme.schedule.nightly");
+        assert_eq!(arguments["x-single-active-consumer"], Argument::Bool(true));
+        assert_eq!(arguments["x-delivery-limit"], Argument::Int(NO_DELIVERY_LIMIT));
+        assert_eq!(arguments["x-queue-type"], text("quorum"));
     }
 
     #[test]
