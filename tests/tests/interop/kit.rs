@@ -55,10 +55,11 @@ impl Bench {
         Program::start(&directory.join(program), self.queue.name(), arguments).await
     }
 
-    /// Has `odd.py` publish one message.
-    pub(crate) async fn publish_odd(&self, case: &str) {
-        let mut program = Program::start(&own("odd.py"), self.queue.name(), &[self.queue.name(), case]).await;
-        assert_eq!(program.line().await.as_deref(), Some("published"));
+    /// Has `odd.py` publish messages.
+    pub(crate) async fn publish_odd(&self, cases: &[&str]) {
+        let arguments = [&[self.queue.name()], cases].concat();
+        let mut program = Program::start(&own("odd.py"), self.queue.name(), &arguments).await;
+        assert_eq!(program.lines("published ", cases.len()).await, cases);
         assert!(program.end().await.success());
     }
 

@@ -1,6 +1,6 @@
-"""Publishes one message to a queue as a client does that knows nothing of Leveret, confirmed and mandatory.
+"""Publishes messages to a queue as a client does that knows nothing of Leveret, confirmed and mandatory.
 
-odd.py QUEUE CASE; the broker is at AMQP_URL.
+odd.py QUEUE CASE…; the broker is at AMQP_URL. Each case but one is the id of its message.
 """
 import json, os, sys
 from decimal import Decimal
@@ -39,18 +39,25 @@ FOREIGN = {
     "table": {"deep": {"deeper": "deepest"}},
 }
 
+def text(**options):
+    return json.dumps({"address": UMLAUTS}, **options)
+
+
 CASES = {
     "bare": lambda: with_pika(json.dumps({"address": "bare"})),
-    "umlauts": lambda: with_pika(json.dumps({"address": UMLAUTS}, ensure_ascii=False).encode()),
-    "escaped": lambda: with_pika(json.dumps({"address": UMLAUTS}), content_type="application/json; charset=ascii"),
+    "umlauts": lambda: with_pika(text(ensure_ascii=False).encode(), message_id="umlauts"),
+    "escaped": lambda: with_pika(text(), message_id="escaped", content_type="application/json; charset=ascii"),
     "headers": lambda: with_pika(
-        json.dumps({"address": "headers"}), message_id="h-1", headers=FOREIGN, priority=3, reply_to="answers", app_id="shop"
+        text(), message_id="headers", headers=FOREIGN, priority=3, reply_to="answers", app_id="shop"
     ),
-    "kombu": lambda: with_kombu({"address": UMLAUTS}, headers={"tenant": "eu"}, message_id="k-1", correlation_id="c-1"),
-    "kombu-text": lambda: with_kombu(json.dumps({"address": UMLAUTS}), content_type="application/json"),
-    "compressed": lambda: with_kombu({"address": "small"}, compression="zlib", message_id="z-1"),
-    "pickled": lambda: with_kombu({"address": "no JSON"}, serializer="pickle", message_id="p-1"),
+    "kombu": lambda: with_kombu(
+        {"address": UMLAUTS}, message_id="kombu", headers={"tenant": "eu"}, correlation_id="c-1"
+    ),
+    "kombu-text": lambda: with_kombu(text(), message_id="kombu-text", content_type="application/json"),
+    "compressed": lambda: with_kombu({"address": "small"}, message_id="compressed", compression="zlib"),
+    "pickled": lambda: with_kombu({"address": "no JSON"}, message_id="pickled", serializer="pickle"),
 }
-QUEUE = sys.argv[1]
-CASES[sys.argv[2]]()
-print("published", flush=True)
+QUEUE, *cases = sys.argv[1:]
+for case in cases:
+    CASES[case]()
+    print("published", case, flush=True)

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use leveret::JobId;
-use leveret_tests::signal::Counter;
 use leveret_worker::{Context, State};
 use serde_json::{Value, json};
 
@@ -18,11 +17,8 @@ struct Seen {
     correlation_id: Option<String>,
 }
 
-#[derive(Clone)]
-struct Runs {
-    seen: Arc<Mutex<Vec<Seen>>>,
-    count: Counter,
-}
+#[derive(Clone, Default)]
+struct Runs(Arc<Mutex<Vec<Seen>>>);
 
 /// Fails whatever it is given, so that each job is retried once and then a dead letter.
 async fn fail(job: SendWelcome, State(runs): State<Runs>, context: Context) -> Result<(), &'static str> {
@@ -32,8 +28,7 @@ async fn fail(job: SendWelcome, State(runs): State<Runs>, context: Context) -> R
         attempt: context.attempt(),
         correlation_id: context.correlation_id().map(str::to_owned),
     };
-    runs.seen.lock().expect("no panic").push(seen);
-    runs.count.add();
+    runs.0.lock().expect("no panic").push(seen);
     Err("not today")
 }
 
@@ -47,32 +42,39 @@ struct End {
     dead: Value,
 }
 
-/// Publishes the message once to see it, and once for a worker whose handler fails.
-async fn end_of(case: &str) -> End {
-    end_as_seen_by("kombu", case).await
-}
-
-/// [`end_of`], as one of the two clients sees it.
-async fn end_as_seen_by(client: &str, case: &str) -> End {
+/// Publishes each message once to see it, and once for a worker whose handler fails.
+async fn ends_of(client: &str, cases: &[&str]) -> Vec<End> {
     let bench = Bench::new("odd").await;
-    bench.publish_odd(case).await;
-    let original = bench.look_with(client, bench.queue.name(), 1, "job").await.remove(0);
-    let runs = Runs {
-        seen: Arc::default(),
-        count: Counter::new("runs"),
-    };
+    bench.publish_odd(cases).await;
+    let originals = bench.look_with(client, bench.queue.name(), cases.len(), "job").await;
+    let runs = Runs::default();
     let running = Running::start(bench.worker().state(runs.clone()).register(fail)).await;
-    bench.publish_odd(case).await;
-    let dead = bench.look_with(client, &bench.dead(), 1, "dead_letter").await.remove(0);
+    bench.publish_odd(cases).await;
+    let dead = bench.look_with(client, &bench.dead(), cases.len(), "dead_letter").await;
     let report = running.stop().await;
-    assert_eq!(
-        report.queue(bench.queue.name()).map(|queue| queue.dead_lettered),
-        Some(1)
-    );
+    let dead_letters = report.queue(bench.queue.name()).map(|queue| queue.dead_lettered);
+    assert_eq!(dead_letters, Some(cases.len() as u64));
     bench.wait_until_empty().await;
     assert_eq!(bench.dead_letter_count().await, 0, "one message, one dead letter");
-    let runs = runs.seen.lock().expect("no panic").clone();
-    End { original, runs, dead }
+    let runs = runs.0.lock().expect("no panic").clone();
+    originals
+        .into_iter()
+        .map(|original| end(original, &dead, &runs))
+        .collect()
+}
+
+/// What became of one of them. One without an id is the only one.
+fn end(original: Value, dead: &[Value], runs: &[Seen]) -> End {
+    let id = &original["properties"]["message_id"];
+    let is_it = |other: &str| id.as_str().is_none_or(|id| id == other);
+    let dead = dead
+        .iter()
+        .find(|dead| dead["properties"]["message_id"].as_str().is_some_and(is_it));
+    End {
+        runs: runs.iter().filter(|run| is_it(run.id.as_str())).cloned().collect(),
+        dead: dead.expect("each has its dead letter").clone(),
+        original,
+    }
 }
 
 /// The headers that are not Leveret's.
@@ -88,7 +90,7 @@ fn addresses_and_attempts(runs: &[Seen]) -> Vec<(&str, u32)> {
 
 #[tokio::test]
 async fn a_body_and_a_type_are_a_job_whose_id_is_fixed_by_its_first_retry() {
-    let End { original, runs, dead } = end_of("bare").await;
+    let End { original, runs, dead } = ends_of("kombu", &["bare"]).await.remove(0);
 
     assert_eq!(
         original,
@@ -102,61 +104,47 @@ async fn a_body_and_a_type_are_a_job_whose_id_is_fixed_by_its_first_retry() {
 }
 
 #[tokio::test]
-async fn text_is_the_same_text_in_every_spelling_of_it() {
-    for case in ["umlauts", "escaped", "kombu", "kombu-text"] {
-        let End { original, runs, dead } = end_of(case).await;
+async fn text_properties_and_headers_of_others_are_kept_whatever_is_in_them() {
+    let cases = ["umlauts", "escaped", "headers", "kombu", "kombu-text"];
+    let mut ends = ends_of("kombu", &cases).await;
 
-        assert_eq!(addresses_and_attempts(&runs), [(UMLAUTS, 1), (UMLAUTS, 2)], "{case}");
-        assert_eq!(dead["body"], original["body"], "{case}");
-        for property in ["content_type", "content_encoding"] {
-            assert_eq!(
-                dead["properties"][property], original["properties"][property],
-                "{case}: {property}"
-            );
-        }
+    for End { original, runs, dead } in &ends {
+        let id = original["properties"]["message_id"].as_str().expect("each has one");
+        assert_eq!(addresses_and_attempts(runs), [(UMLAUTS, 1), (UMLAUTS, 2)], "{id}");
+        assert_eq!(dead["body"], json!({"address": UMLAUTS}), "{id}");
+        assert_eq!(dead["properties"], original["properties"], "{id}");
     }
-}
+    let [_, escaped, headers, kombu, _] = &mut ends[..] else {
+        panic!("an end of each")
+    };
+    assert_eq!(
+        escaped.dead["properties"]["content_type"],
+        "application/json; charset=ascii"
+    );
+    assert_eq!(kombu.dead["properties"]["content_encoding"], "utf-8");
+    assert_eq!(kombu.runs[1].correlation_id.as_deref(), Some("c-1"));
+    assert_eq!(foreign(&kombu.dead)["tenant"], "eu");
+    assert_eq!(foreign(&kombu.dead), foreign(&kombu.original));
 
-#[tokio::test]
-async fn what_kombu_sets_is_kept() {
-    let End { original, runs, dead } = end_of("kombu").await;
-
-    assert_eq!(original["properties"]["content_encoding"], "utf-8");
-    assert_eq!(foreign(&original)["tenant"], "eu");
-    assert_eq!(foreign(&dead), foreign(&original));
-    assert_eq!(runs[0].id.as_str(), "k-1");
-    assert_eq!(runs[1].correlation_id.as_deref(), Some("c-1"));
-    assert_eq!(dead["properties"], original["properties"]);
-}
-
-#[tokio::test]
-async fn the_headers_of_others_are_kept_whatever_is_in_them() {
-    let End {
-        original, runs, dead, ..
-    } = end_of("headers").await;
-
-    assert_eq!(addresses_and_attempts(&runs), [("headers", 1), ("headers", 2)]);
-    let (mut before, mut after) = (foreign(&original), foreign(&dead));
+    let (mut before, mut after) = (foreign(&headers.original), foreign(&headers.dead));
     assert_eq!(before["list"], json!([1, "two", {"three": [3]}]));
     assert!(before["traceparent"].is_string() && before["umlauts"] == UMLAUTS);
     // The one kind of value that comes back as another: AMQP's decimal as a double.
     assert_eq!(before["price"].take(), json!({"other": "9.99"}));
     assert_eq!(after["price"].take(), json!(9.99));
     assert_eq!(after, before);
-    assert_eq!(dead["properties"], original["properties"]);
 }
 
 #[tokio::test]
 async fn what_is_no_json_is_a_dead_letter_at_once_with_its_bytes_intact() {
-    for case in ["compressed", "pickled"] {
-        // kombu would decompress what it reads.
-        let End { original, runs, dead } = end_as_seen_by("pika", case).await;
-
-        assert!(runs.is_empty(), "{case} ran");
-        assert!(original["body"]["base64"].is_string(), "{case} is JSON");
-        assert_eq!(dead["body"], original["body"], "{case}");
-        assert_eq!(dead["headers"]["leveret-failure-reason"], "undecodable", "{case}");
-        assert_eq!(foreign(&dead), foreign(&original), "{case}");
-        assert_eq!(dead["properties"], original["properties"], "{case}");
+    // kombu would decompress what it reads.
+    for End { original, runs, dead } in ends_of("pika", &["compressed", "pickled"]).await {
+        let id = &original["properties"]["message_id"];
+        assert!(runs.is_empty(), "{id} ran");
+        assert!(original["body"]["base64"].is_string(), "{id} is JSON");
+        assert_eq!(dead["body"], original["body"], "{id}");
+        assert_eq!(dead["headers"]["leveret-failure-reason"], "undecodable", "{id}");
+        assert_eq!(foreign(&dead), foreign(&original), "{id}");
+        assert_eq!(dead["properties"], original["properties"], "{id}");
     }
 }

@@ -6,7 +6,7 @@ use leveret_worker::{Context, State};
 
 use crate::kit::*;
 
-const JOBS: usize = 200;
+const JOBS: usize = 100;
 
 /// The addresses of the jobs, each of them once. The first is one that breaks what is not careful with text.
 fn addresses() -> Vec<String> {
