@@ -150,20 +150,11 @@ fn names_in(code: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_header_of_the_code_is_in_the_schema_and_in_its_text_and_no_other() {
+fn every_header_of_the_code_is_in_the_schema_and_in_its_text() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
     let described = schema["$defs"]["headers"]["properties"].as_object().expect("a table");
-    let mut described: Vec<&str> = described.keys().map(String::as_str).collect();
-    described.retain(|name| name.starts_with("leveret-"));
-    let mut written = names_in(HEADERS);
-    written.sort_unstable();
-    described.sort_unstable();
-
-    assert_eq!(described, written);
-    for name in written {
-        assert!(
-            TEXT.contains(&format!("`{name}`")),
-            "wire-format.md does not tell of {name}"
-        );
+    for name in names_in(HEADERS) {
+        assert!(described.contains_key(name), "wire-format.schema.json does not tell of {name}");
+        assert!(TEXT.contains(&format!("`{name}`")), "wire-format.md does not tell of {name}");
     }
 }
