@@ -154,7 +154,13 @@ fn every_header_of_the_code_is_in_the_schema_and_in_its_text() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
     let described = schema["$defs"]["headers"]["properties"].as_object().expect("a table");
     for name in names_in(HEADERS) {
-        assert!(described.contains_key(name), "wire-format.schema.json does not tell of {name}");
-        assert!(TEXT.contains(&format!("`{name}`")), "wire-format.md does not tell of {name}");
+        assert!(
+            described.contains_key(name),
+            "wire-format.schema.json does not tell of {name}"
+        );
+        assert!(
+            TEXT.contains(&format!("`{name}`")),
+            "wire-format.md does not tell of {name}"
+        );
     }
 }
