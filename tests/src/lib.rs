@@ -12,6 +12,7 @@
 //! - [`poisoned`]: the job of a worker process that it aborts.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
+//! - [`python`]: where a Python is that speaks AMQP.
 //! - [`logs`]: tracing output for a test that fails.
 
 // Test code: a broken invariant here has to end the test at once, with the place and the reason.
@@ -26,6 +27,7 @@ pub mod node;
 pub mod poisoned;
 pub mod ports;
 pub mod proxy;
+pub mod python;
 pub mod signal;
 pub mod taker;
 
