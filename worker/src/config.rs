@@ -5,6 +5,8 @@ use std::time::Duration;
 use leveret::Queue;
 use leveret::topology::Topology;
 
+use crate::kill_switch::KillSwitch;
+
 /// How many jobs of a queue run at once unless set.
 pub const DEFAULT_CONCURRENCY: usize = 10;
 
@@ -60,6 +62,19 @@ pub(crate) struct QueueSetting {
     pub(crate) queue: Queue,
     pub(crate) concurrency: Option<usize>,
     pub(crate) prefetch: Option<u16>,
+    pub(crate) kill_switch: Option<KillSwitch>,
+}
+
+impl QueueSetting {
+    /// Nothing set yet.
+    pub(crate) fn of(queue: &Queue) -> Self {
+        Self {
+            queue: queue.clone(),
+            concurrency: None,
+            prefetch: None,
+            kill_switch: None,
+        }
+    }
 }
 
 /// What holds for one queue.
@@ -74,6 +89,8 @@ pub(crate) struct QueuePlan {
     pub(crate) longest_wait: Duration,
     /// How long after its delivery a job must be settled.
     pub(crate) longest_hold: Duration,
+    /// What stops it while most attempts fail.
+    pub(crate) kill_switch: Option<KillSwitch>,
 }
 
 impl QueuePlan {
@@ -88,6 +105,7 @@ impl QueuePlan {
         Self {
             concurrency: 1,
             prefetch: 1,
+            kill_switch: None,
             ..self.clone()
         }
     }

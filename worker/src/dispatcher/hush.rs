@@ -29,6 +29,15 @@ impl Dispatcher {
     /// Takes no new jobs. Those in hand are finished and not given back: brokers count what is given back, and neighbours of one suspect
     /// would become the next.
     pub(super) async fn hush(&mut self) -> Next {
+        self.stop_fetching().await;
+        match self.wait_for_the_others().await {
+            Some(()) => Next::AtOnce,
+            None => Next::Leave,
+        }
+    }
+
+    /// Cancels the consumer and keeps what it has brought.
+    pub(super) async fn stop_fetching(&mut self) {
         if let Err(error) = self.channels.cancel().await {
             tracing::warn!(queue = self.setup.source, %error, "the consumer could not be cancelled");
             self.lose_channels(false);
@@ -41,10 +50,6 @@ impl Dispatcher {
             }
         }
         self.leave_if_empty();
-        match self.wait_for_the_others().await {
-            Some(()) => Next::AtOnce,
-            None => Next::Leave,
-        }
     }
 
     /// Finishes what is in hand, and waits until nobody wants to be alone. `None`: the worker shuts down.

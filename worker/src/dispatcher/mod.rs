@@ -5,12 +5,14 @@
 //! inner one: one pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `replace` publishes what
 //! takes a job's place, `drain` ends in order. `hand` holds the deliveries that are not settled yet, `channels` what they are
 //! settled on, `memory` what was finished, `orphans` what runs on without a lease, `excused` what was lost or given back. `suspects` deals with
-//! jobs that may have crashed their workers, by what `suspicion` says of them; `hush` makes room for those of other dispatchers.
+//! jobs that may have crashed their workers, by what `suspicion` says of them; `hush` makes room for those of other dispatchers;
+//! `flow` obeys the kill switch.
 
 mod admit;
 mod channels;
 mod drain;
 mod excused;
+mod flow;
 mod hand;
 mod hush;
 mod key;
@@ -38,6 +40,7 @@ use tokio::time::Sleep;
 use crate::config::QueuePlan;
 use crate::context::Surroundings;
 use crate::health::{QueueState, Reporter};
+use crate::kill_switch::{Breaker, Flow};
 use crate::load::Load;
 use crate::pulse::Pulse;
 use crate::quiet::{Presence, Quiet, Solo};
@@ -121,6 +124,8 @@ pub(crate) struct Dispatcher {
     hand: Hand,
     memory: Memory,
     excused: Excused,
+    /// Where the queue has a kill switch.
+    breaker: Option<Breaker>,
     tasks: Tasks,
     /// While it holds jobs or may be given some. Not of suspects, which ask for the worker instead.
     presence: Option<Presence>,
@@ -146,6 +151,10 @@ enum Stop {
     Stuck(String),
     /// A suspect wants the worker for itself.
     Hushed,
+    /// The kill switch: most attempts fail.
+    Tripped,
+    /// The kill switch: they no longer do.
+    Resumed,
 }
 
 /// What follows the end of consuming.
@@ -184,6 +193,7 @@ impl Dispatcher {
         Self {
             memory: Memory::new(setup.plan.prefetch),
             hand: Hand::new(setup.load.clone()),
+            breaker: setup.plan.kill_switch.map(Breaker::new),
             setup,
             wires,
             channels: Channels::default(),
@@ -247,9 +257,13 @@ impl Dispatcher {
         let mut phase = self.setup.phase.clone();
         let mut publishing = self.wires.publishing.state();
         let mut quiet = self.setup.quiet.watch();
+        let single = self.flow() != Flow::Full;
         loop {
             if self.is_to_be_quiet() {
                 return Stop::Hushed;
+            }
+            if let Some(stop) = self.flow_stop(single) {
+                return stop;
             }
             tokio::select! {
                 biased;
@@ -285,6 +299,8 @@ impl Dispatcher {
         match stop {
             Stop::Shutdown => return Next::Leave,
             Stop::Hushed => return self.hush().await,
+            Stop::Tripped => return self.pause().await,
+            Stop::Resumed => return self.resume().await,
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
                 self.retire();

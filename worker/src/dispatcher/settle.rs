@@ -33,6 +33,7 @@ impl Dispatcher {
         let verdict = verdict(ended, tries, fastrand::f64());
         log(&held.attempt, &verdict);
         self.report.note(&verdict);
+        self.weigh(&verdict);
         match self.wires.successors.deed(verdict) {
             Deed::Done => self.done(number),
             Deed::GiveBack => self.give_back(number),

@@ -37,7 +37,7 @@ impl Dispatcher {
     pub(super) async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
         // Before there is a consumer: from then on it may be given jobs.
         let presence = self.enter()?;
-        let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
+        let (mode, prefetch) = (self.wires.options.topology_mode(), self.prefetch());
         let declarations = Arc::clone(self.wires.successors.declarations());
         let queue = self.setup.source.clone();
         let session = Arc::clone(session);
@@ -51,7 +51,7 @@ impl Dispatcher {
         self.presence = presence;
         self.memory.channel_ended();
         self.channels.open(consumer);
-        self.setup.reporter.set(QueueState::Consuming);
+        self.setup.reporter.set(self.fetching());
         Ok(())
     }
 

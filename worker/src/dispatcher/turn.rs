@@ -77,7 +77,7 @@ impl Dispatcher {
 
     /// Starts waiting jobs while there are slots. A slot is an attempt, so a job that waits for its successor holds none.
     fn fill_slots(&mut self) {
-        while self.tasks.attempts.len() < self.setup.plan.concurrency
+        while self.tasks.attempts.len() < self.slots()
             && let Some(number) = self.hand.next_waiting()
         {
             self.start(number);

@@ -8,6 +8,7 @@ mod dead_letters;
 mod draining;
 mod fetching;
 mod handles;
+mod kill_switch;
 mod kit;
 mod leases;
 mod middleware;
