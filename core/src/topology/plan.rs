@@ -156,6 +156,14 @@ impl Topology {
         self.declarations(queue).iter().filter_map(Policy::of).collect()
     }
 
+    /// What an operator has to set before the first delayed job or retry, where the topology mode is
+    /// [`Minimal`](crate::TopologyMode::Minimal). Without it delayed jobs wait for ever.
+    #[must_use]
+    pub fn delay_policies(&self) -> Vec<Policy> {
+        let ladder = Route::new(self.names.clone(), "").declarations();
+        ladder.iter().filter_map(Policy::of).collect()
+    }
+
     fn work_queue(&self, queue: &Queue) -> Declaration {
         let mut arguments = match queue.kind() {
             QueueKind::Quorum => self.consumed_quorum(queue),
