@@ -53,8 +53,8 @@ impl Default for RetryPolicy {
 
 /// The wait before the next attempt, as a function of how many have failed.
 ///
-/// In this version a retry goes back to its queue at once: the wait is worked out, recorded and logged, but not yet kept. It
-/// is kept from the version that brings delayed jobs.
+/// The failed job waits in RabbitMQ, in the delay ladder, and comes back when its time is over: rounded up to 100 ms, and never before. Neither
+/// a worker nor a delivery is held meanwhile.
 ///
 /// ```
 /// use std::time::Duration;

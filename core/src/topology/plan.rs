@@ -112,6 +112,14 @@ impl Topology {
         ladder::queues(&self.names)
     }
 
+    /// The queue in which a delayed job arrives that was published here; `None` where this is no destination of a delay.
+    #[must_use]
+    pub fn arrives_in(&self, destination: &Destination) -> Option<String> {
+        Route::of(destination)
+            .filter(|route| route.is_of(&self.names))
+            .map(|route| route.queue())
+    }
+
     /// The name of the queue that holds the dead letters of a queue.
     #[must_use]
     pub fn dead_queue(&self, queue: &Queue) -> String {
