@@ -74,8 +74,8 @@ impl QueueReport {
     /// Counts a successor that is stored.
     pub(crate) fn stored(&mut self, purpose: Purpose) {
         match purpose {
-            Purpose::Retry => self.retried += 1,
-            Purpose::Snooze => self.snoozed += 1,
+            Purpose::Retry { .. } => self.retried += 1,
+            Purpose::Snooze { .. } => self.snoozed += 1,
             Purpose::DeadLetter => self.dead_lettered += 1,
             Purpose::PutAside { starts: 0 } => self.suspected += 1,
             Purpose::Return | Purpose::NoteCrash | Purpose::PutAside { .. } | Purpose::Arm { .. } => {}

@@ -26,6 +26,7 @@ const ON_REQUEST: [Suite; 10] = [
     Suite::whole("cluster"),
     Suite::whole("topology"),
     Suite::whole("interop"),
+    Suite::whole("ladder"),
 ];
 
 /// The half of the contract that has a broker behind it.

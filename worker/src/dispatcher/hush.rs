@@ -19,6 +19,14 @@ impl Dispatcher {
         }
     }
 
+    /// The queues to consume.
+    pub(super) fn sources(&self) -> Vec<String> {
+        match self.setup.role {
+            Role::Work => self.wires.successors.sources().to_vec(),
+            Role::Suspects => vec![self.setup.source.clone()],
+        }
+    }
+
     /// It has no job and can be given none.
     pub(super) fn leave_if_empty(&mut self) {
         if !self.channels.is_open() && self.hand.is_empty() {
@@ -46,6 +54,8 @@ impl Dispatcher {
             match self.turn().await {
                 None => {}
                 Some(Stop::Lost(_)) => self.lose_channels(false),
+                // Of two queues one is gone; the other may still bring something.
+                Some(_) if self.channels.bring() => {}
                 Some(_) => self.set_channel_aside(),
             }
         }

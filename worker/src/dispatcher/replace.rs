@@ -80,8 +80,8 @@ impl Dispatcher {
             }
             Purpose::NoteCrash | Purpose::PutAside { .. } => self.requeue(number),
             Purpose::Arm { .. } => self.leave_to_the_broker(number),
-            Purpose::Retry => self.run_again_here(number, 1),
-            Purpose::Snooze => self.run_again_here(number, 0),
+            Purpose::Retry { .. } => self.run_again_here(number, 1),
+            Purpose::Snooze { .. } => self.run_again_here(number, 0),
             Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }

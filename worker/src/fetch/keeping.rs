@@ -147,8 +147,8 @@ impl Keeper {
 
 fn stored_as(purpose: Purpose) -> Settled {
     match purpose {
-        Purpose::Retry => Settled::Retried,
-        Purpose::Snooze => Settled::Snoozed,
+        Purpose::Retry { .. } => Settled::Retried,
+        Purpose::Snooze { .. } => Settled::Snoozed,
         Purpose::DeadLetter => Settled::DeadLettered,
         // A fetcher puts nothing aside.
         Purpose::Return | Purpose::NoteCrash | Purpose::PutAside { .. } | Purpose::Arm { .. } => Settled::Returned,
