@@ -56,6 +56,7 @@ pub mod guide;
 mod handle;
 mod handler;
 mod health;
+mod joined;
 mod load;
 mod middleware;
 mod outcome;

@@ -225,7 +225,12 @@ impl Dispatcher {
             Stop::Shutdown => return false,
             Stop::Cancelled => {
                 self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
-                self.retire();
+                if self.channels.bring() {
+                    // Of two queues one is gone. Both are consumed anew.
+                    self.halt().await;
+                } else {
+                    self.retire();
+                }
                 self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
