@@ -19,7 +19,9 @@ use async_trait::async_trait;
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use puller::Puller;
-pub use topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration, QueueDepth};
+pub use topology::{
+    Argument, Arguments, Binding, Declaration, Exchange, ExchangeBinding, ExchangeKind, QueueDeclaration, QueueDepth,
+};
 
 use crate::message::Message;
 use crate::watch;

@@ -18,6 +18,8 @@ pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
 /// How many times the job was sent back to work from among the dead letters.
 pub const REDRIVEN: &str = "leveret-redriven";
+/// When a delayed job is due, in milliseconds since the Unix epoch by the clock of whoever delayed it.
+pub const DUE: &str = "leveret-due";
 /// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.

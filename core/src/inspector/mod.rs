@@ -10,22 +10,26 @@
 
 mod bounds;
 mod death;
+mod discard;
 mod error;
 mod filter;
 mod fingerprint;
 mod hold;
 mod looking;
 mod record;
+mod redrive;
 mod shape;
 mod source;
 
 pub use bounds::{Partial, Scan, ScanLimits};
 pub use death::{Death, DiedBy};
+pub use discard::{Discard, DiscardReport};
 pub use error::InspectError;
 pub use filter::Filter;
 pub use fingerprint::Fingerprint;
 pub use looking::{Group, Letter, Listing};
 pub use record::{DeadLetterRecord, LetterId};
+pub use redrive::{MAX_REDRIVES, Redrive, RedriveEvent, RedriveReport, Redriven, Refusal, Refused};
 use source::Source;
 
 use crate::queue::Queue;

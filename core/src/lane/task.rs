@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -168,6 +168,8 @@ impl LaneTask {
         let Some(publisher) = self.channel.publisher() else {
             return;
         };
+        let date = self.settings.clock.wall().duration_since(UNIX_EPOCH);
+        self.ledger.tell_date(date.unwrap_or_default());
         let mut unsendable = Vec::new();
         while let Some((tag, destination, message)) = self.ledger.next_to_send() {
             if let Err(error) = publisher.publish(tag, destination, message) {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::entry::Target;
 use crate::broker::{Declaration, Destination};
 
 /// Above this many lines, idle ones are forgotten (and declared again at their next use).
@@ -14,10 +13,12 @@ const MAX_IDLE_LINES: usize = 4_096;
 /// answering leaves a third to the others.
 const SHARE_OF_FREE: usize = 2;
 
-/// The publishes for one destination, oldest first.
+/// The publishes for one destination, oldest first; for those of one queue that are delayed, where they all arrive in the end.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) target: Target,
+    destination: Destination,
+    /// What is declared before the first is sent.
+    declarations: Arc<[Declaration]>,
     /// Entries to be sent, by ascending sequence number.
     pub(super) waiting: VecDeque<u64>,
     /// Sent and still awaited.
@@ -59,10 +60,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The line for a target; a new one begins `Undeclared` if `declare`.
-    pub(super) fn find_or_add(&mut self, target: Target, declare: bool) -> usize {
-        let is_same = |at: &&usize| !declare || self.line(**at).target.declarations == target.declarations;
-        let mut there = self.by_destination.get(&target.destination).into_iter().flatten();
+    /// The line for a destination; a new one begins `Undeclared` if `declare`.
+    pub(super) fn find_or_add(
+        &mut self,
+        destination: Destination,
+        declarations: Arc<[Declaration]>,
+        declare: bool,
+    ) -> usize {
+        let is_same = |at: &&usize| !declare || self.line(**at).declarations == declarations;
+        let mut there = self.by_destination.get(&destination).into_iter().flatten();
         if let Some(&at) = there.find(is_same) {
             return at;
         }
@@ -73,12 +79,10 @@ impl Lines {
         if at == self.lines.len() {
             self.lines.push(None);
         }
-        self.by_destination
-            .entry(target.destination.clone())
-            .or_default()
-            .push(at);
+        self.by_destination.entry(destination.clone()).or_default().push(at);
         let line = Line {
-            target,
+            destination,
+            declarations,
             waiting: VecDeque::new(),
             in_flight: 0,
             abandoned: 0,
@@ -185,7 +189,7 @@ impl Lines {
         };
         let at = *self.undeclared.iter().find(due)?;
         self.set_gate(at, Gate::Declaring);
-        Some((at, Arc::clone(&self.line(at).target.declarations)))
+        Some((at, Arc::clone(&self.line(at).declarations)))
     }
 
     /// Nothing is on the wire any more, and no declaration is under way.
@@ -206,7 +210,7 @@ impl Lines {
         for at in 0..self.lines.len() {
             let named = self.lines[at]
                 .as_ref()
-                .is_some_and(|line| !line.target.destination.exchange.is_empty());
+                .is_some_and(|line| !line.destination.exchange.is_empty());
             if named {
                 self.set_gate(at, Gate::Undeclared);
             }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use entry::{Entry, History};
+use entry::{Course, Entry, History};
 pub use entry::{Fate, Target, Why};
 pub(crate) use entry::{NewEntry, Resolved};
 use lines::{Gate, Lines};
@@ -49,6 +49,8 @@ pub(crate) struct Ledger<W> {
     returns: Returns,
     wire: Wire,
     deadlines: BTreeSet<(Duration, u64)>,
+    /// The time since the Unix epoch, as it was last told.
+    date: Duration,
 }
 
 /// What is on the wire of the present channel.
@@ -74,7 +76,13 @@ impl<W> Ledger<W> {
             returns: Returns::default(),
             wire: Wire::default(),
             deadlines: BTreeSet::new(),
+            date: Duration::ZERO,
         }
+    }
+
+    /// Tells the time since the Unix epoch, by which delayed jobs are sent.
+    pub(crate) fn tell_date(&mut self, date: Duration) {
+        self.date = date;
     }
 
     /// Takes responsibility for a publish. The number returned names it from now on, as tag too.
@@ -88,7 +96,14 @@ impl<W> Ledger<W> {
             deadline,
             waiter,
         } = new;
-        let line = self.lines.find_or_add(target, self.settings.prepare);
+        let Target {
+            destination,
+            declarations,
+        } = target;
+        let course = Course::of(destination, &message);
+        let line = self
+            .lines
+            .find_or_add(course.line(), declarations, self.settings.prepare);
         self.lines.put(line, seq);
         self.deadlines.insert((deadline, seq));
         self.entries.insert(
@@ -96,6 +111,7 @@ impl<W> Ledger<W> {
             Entry {
                 id,
                 line,
+                course,
                 message,
                 deadline,
                 history: History::default(),
@@ -120,7 +136,8 @@ impl<W> Ledger<W> {
         entry.history.in_flight = true;
         entry.history.sent = true;
         self.returns.published(seq, entry.id.as_str());
-        Some((seq, &self.lines.line(line).target.destination, &entry.message))
+        entry.course.find(self.date);
+        Some((seq, &entry.course.destination, &entry.message))
     }
 
     fn oldest_sendable(&self) -> Option<(u64, usize)> {

@@ -1,7 +1,9 @@
 //! The plan: for a work queue, every exchange, queue and binding that keeps its jobs from being lost. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::ladder::{self, Route};
 use super::names::Names;
 use super::policy::Policy;
 use crate::broker::{Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration};
@@ -59,6 +61,57 @@ impl Topology {
         }
     }
 
+    /// Where jobs are published that shall be in a queue after `wait`, and never before: rounded up to 100 ms, and to 621 days at the most.
+    /// Without a wait that is [`Topology::work`].
+    ///
+    /// A message with the header [`leveret-due`](crate::envelope::headers::DUE) is sent by that: each time it is sent, the wait is worked
+    /// out anew, so that an outage does not make it later than needed. One without it waits as long as is said here from whenever it
+    /// is sent.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use leveret::{Queue, topology::Topology};
+    ///
+    /// let (topology, mail) = (Topology::new("leveret"), Queue::new("mail"));
+    /// let target = topology.delayed(&mail, Duration::from_secs(90));
+    /// assert_eq!(target.destination.exchange, "leveret.delay.v1.09"); // 512 of 900 units, the others below it
+    /// assert_eq!(topology.delayed(&mail, Duration::ZERO), topology.work(&mail));
+    /// ```
+    #[must_use]
+    pub fn delayed(&self, queue: &Queue, wait: Duration) -> Target {
+        if wait.is_zero() {
+            return self.work(queue);
+        }
+        let due = self.due(queue).destination.routing_key;
+        let route = Route::new(self.names.clone(), &due);
+        let own = self.declarations(queue);
+        Target {
+            destination: route.destination(wait),
+            declarations: own.iter().cloned().chain(route.declarations()).collect(),
+        }
+    }
+
+    /// Where jobs arrive whose wait is over: in the queue, or, where that has a length limit, beside it in a queue of its own without one.
+    /// A full queue would otherwise refuse them, and RabbitMQ tries such a message again only after three minutes.
+    #[must_use]
+    pub fn due(&self, queue: &Queue) -> Target {
+        Target {
+            destination: Destination::queue(self.due_queue(queue).unwrap_or_else(|| queue.name().to_owned())),
+            declarations: self.declarations(queue),
+        }
+    }
+
+    /// The name of the queue for the due jobs of a queue with a length limit; `None`: they go into the queue itself.
+    #[must_use]
+    pub fn due_queue(&self, queue: &Queue) -> Option<String> {
+        queue.limit_of_messages().map(|_| Names::due_queue(queue.name()))
+    }
+
+    /// The names of the queues in which the delayed jobs of all queues wait.
+    pub fn delay_queues(&self) -> impl Iterator<Item = String> {
+        ladder::queues(&self.names)
+    }
+
     /// The name of the queue that holds the dead letters of a queue.
     #[must_use]
     pub fn dead_queue(&self, queue: &Queue) -> String {
@@ -71,6 +124,11 @@ impl Topology {
         self.names.lost_queue()
     }
 
+    /// Whether the jobs of a work queue are also consumed from the queue of this name.
+    pub(crate) fn is_beside(&self, work: &str, name: &str) -> bool {
+        name == Names::due_queue(work)
+    }
+
     /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.
     pub(crate) fn inspection_lock(&self, dead: &str) -> String {
         Names::inspection_lock(dead)
@@ -81,7 +139,7 @@ impl Topology {
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
         let lost = self.names.lost_queue();
         let dead = Names::dead_queue(queue.name());
-        Arc::from([
+        let mut all = vec![
             exchange(self.names.lost_exchange(), ExchangeKind::Fanout, Arguments::new()),
             keeping_queue(lost.clone()),
             binding(lost, self.names.lost_exchange(), ""),
@@ -95,8 +153,10 @@ impl Topology {
             ),
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
-            self.work_queue(queue),
-        ])
+        ];
+        all.extend(self.due_queue(queue).map(|due| self.queue_for_due_jobs(due, queue)));
+        all.push(self.work_queue(queue));
+        Arc::from(all)
     }
 
     /// What an operator has to set before the first job, where the topology mode is
@@ -108,19 +168,14 @@ impl Topology {
 
     fn work_queue(&self, queue: &Queue) -> Declaration {
         let mut arguments = match queue.kind() {
-            QueueKind::Quorum => quorum(i64::from(queue.limit_of_deliveries())),
+            QueueKind::Quorum => self.consumed_quorum(queue),
             // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
-            QueueKind::Classic => Arguments::from([("x-queue-type".to_owned(), text("classic"))]),
+            QueueKind::Classic => {
+                let mut arguments = Arguments::from([("x-queue-type".to_owned(), text("classic"))]);
+                arguments.extend(self.dead_lettering(queue));
+                arguments
+            }
         };
-        arguments.insert(
-            "x-dead-letter-exchange".to_owned(),
-            Argument::Text(self.names.dead_exchange()),
-        );
-        arguments.insert("x-dead-letter-routing-key".to_owned(), text(queue.name()));
-        arguments.insert("x-overflow".to_owned(), text("reject-publish"));
-        if queue.kind() == QueueKind::Quorum {
-            arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
-        }
         if let Some(length) = queue.limit_of_messages() {
             arguments.insert("x-max-length".to_owned(), Argument::Int(i64::from(length)));
         }
@@ -128,6 +183,32 @@ impl Topology {
             name: queue.name().to_owned(),
             arguments,
         })
+    }
+
+    fn queue_for_due_jobs(&self, name: String, queue: &Queue) -> Declaration {
+        Declaration::Queue(QueueDeclaration {
+            name,
+            arguments: self.consumed_quorum(queue),
+        })
+    }
+
+    /// What the queues have whose jobs are run: a backstop against crashes, and dead letters that arrive.
+    fn consumed_quorum(&self, queue: &Queue) -> Arguments {
+        let mut arguments = quorum(i64::from(queue.limit_of_deliveries()));
+        arguments.extend(self.dead_lettering(queue));
+        arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
+        arguments
+    }
+
+    fn dead_lettering(&self, queue: &Queue) -> [(String, Argument); 3] {
+        [
+            (
+                "x-dead-letter-exchange".to_owned(),
+                Argument::Text(self.names.dead_exchange()),
+            ),
+            ("x-dead-letter-routing-key".to_owned(), text(queue.name())),
+            ("x-overflow".to_owned(), text("reject-publish")),
+        ]
     }
 }
 
@@ -139,18 +220,18 @@ fn keeping_queue(name: String) -> Declaration {
     })
 }
 
-fn quorum(delivery_limit: i64) -> Arguments {
+pub(super) fn quorum(delivery_limit: i64) -> Arguments {
     Arguments::from([
         ("x-queue-type".to_owned(), text("quorum")),
         ("x-delivery-limit".to_owned(), Argument::Int(delivery_limit)),
     ])
 }
 
-fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declaration {
+pub(super) fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declaration {
     Declaration::Exchange(Exchange { name, kind, arguments })
 }
 
-fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
+pub(super) fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
     Declaration::Binding(Binding {
         queue,
         exchange,
@@ -158,7 +239,7 @@ fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
     })
 }
 
-fn text(value: &str) -> Argument {
+pub(super) fn text(value: &str) -> Argument {
     Argument::Text(value.to_owned())
 }
 
@@ -189,6 +270,19 @@ mod tests {
         ] {
             assert_eq!(arguments.get(name), Some(&value), "{name}");
         }
+    }
+
+    #[test]
+    fn due_jobs_of_a_queue_with_a_length_limit_go_beside_it() {
+        let (topology, bounded) = (Topology::new("leveret"), Queue::new("mail").max_length(9));
+        let plan = topology.declarations(&bounded);
+        let (mut work, due) = (arguments_of(&plan, "mail"), arguments_of(&plan, "mail.due"));
+        assert_eq!(work.remove("x-max-length"), Some(Argument::Int(9)));
+        assert_eq!(work, due);
+        assert_eq!(topology.due(&bounded).destination, Destination::queue("mail.due"));
+        let delayed = topology.delayed(&bounded, Duration::from_secs(1));
+        assert!(delayed.destination.routing_key.ends_with(".mail\u{1f}due"));
+        assert_eq!(topology.due(&Queue::new("mail")), topology.work(&Queue::new("mail")));
     }
 
     #[test]

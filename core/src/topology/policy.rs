@@ -40,7 +40,7 @@ impl Policy {
         let (subject, kind, arguments) = match declaration {
             Declaration::Exchange(exchange) => (&exchange.name, Kind::Exchanges, &exchange.arguments),
             Declaration::Queue(queue) => (&queue.name, Kind::Queues, &queue.arguments),
-            Declaration::Binding(_) => return None,
+            Declaration::Binding(_) | Declaration::ExchangeBinding(_) => return None,
         };
         let keys = arguments.iter().filter(|(name, _)| *name != QUEUE_TYPE);
         let definition: Arguments = keys
@@ -104,7 +104,7 @@ pub(super) fn bare(declaration: &Declaration) -> Declaration {
                 arguments,
             })
         }
-        Declaration::Binding(_) => declaration.clone(),
+        Declaration::Binding(_) | Declaration::ExchangeBinding(_) => declaration.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, ExchangeKind as AmqpExchangeKind};
 
@@ -58,6 +58,13 @@ impl RabbitSession {
                 let binding =
                     channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
                 within(deadline, "binding a queue", binding).await
+            }
+            Declaration::ExchangeBinding(binding) => {
+                let (destination, source) = (short(&binding.destination)?, short(&binding.source)?);
+                let key = short(&binding.routing_key)?;
+                let options = ExchangeBindOptions::default();
+                let binding = channel.exchange_bind(destination, source, key, options, FieldTable::default());
+                within(deadline, "binding an exchange", binding).await
             }
         }
     }
