@@ -101,9 +101,9 @@ pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
 #[cfg(feature = "_runtime")]
 pub use inspector::{
-    DeadLetterRecord, DeadLetters, Death, DiedBy, Discard, DiscardReport, Filter, Fingerprint, Group, InspectError,
-    Letter, LetterId, Listing, MAX_REDRIVES, Partial, Redrive, RedriveEvent, RedriveReport, Redriven, Refusal, Refused,
-    Scan, ScanLimits,
+    DeadLetterRecord, DeadLetters, Death, DiedBy, Discard, DiscardReport, Export, Filter, Fingerprint, Group, Import,
+    ImportReport, Imported, ImportedLine, InspectError, Letter, LetterId, Listing, MAX_REDRIVES, Partial, Redrive,
+    RedriveEvent, RedriveReport, Redriven, Refusal, Refused, Scan, ScanLimits,
 };
 pub use job::Job;
 #[cfg(feature = "_runtime")]
