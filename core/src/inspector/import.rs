@@ -64,9 +64,15 @@ impl Import {
     async fn run(self) -> Result<ImportReport, InspectError> {
         let (mut known, mut scan) = (BTreeSet::new(), None);
         if !self.again {
-            let here = self.letters.list(Filter::all()).await?;
-            known.extend(here.found.iter().map(named));
-            scan = Some(here.scan);
+            match self.letters.list(Filter::all()).await {
+                Ok(here) => {
+                    known.extend(here.found.iter().map(named));
+                    scan = Some(here.scan);
+                }
+                // The first publish makes it.
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut report = ImportReport {
             lines: Vec::new(),
@@ -205,7 +211,8 @@ pub enum Imported {
 pub struct ImportReport {
     /// What each line came to, in order; empty lines are left out.
     pub lines: Vec<ImportedLine>,
-    /// Among which letters was looked for those that are here already; where it is partial, some may be twice. `None`: it was not looked.
+    /// Among which letters was looked for those that are here already; where it is partial, some may be twice. `None`: it was not
+    /// looked, or there was no such queue yet.
     pub scan: Option<Scan>,
     /// Nothing was changed.
     pub dry_run: bool,
