@@ -43,7 +43,7 @@ async fn refused(bench: &Bench) -> DeadLetterRecord {
     );
     let letter = one_letter(bench).await;
     handle.shutdown();
-    soon("the end of the worker", running).await.unwrap().unwrap();
+    let _ = soon("the end of the worker", running).await.unwrap().unwrap();
     letter
 }
 
@@ -69,7 +69,10 @@ async fn what_a_worker_gave_up_has_its_record() {
     let letter = refused(&bench).await;
 
     assert_eq!(letter.death.reason, "rejected");
-    assert_eq!(letter.death.error.as_deref(), Some("note 7 is wrong"));
+    assert_eq!(
+        letter.death.error.as_deref(),
+        Some("the job was rejected: note 7 is wrong")
+    );
     let name = Some("refuser".to_owned());
     assert_eq!(letter.death.by, DiedBy::Worker { name });
 }
