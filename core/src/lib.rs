@@ -28,7 +28,7 @@
 //!
 //! # Layout
 //! In reading order, which is a job's way out:
-//! - what an application declares: `job` ([`Job`]), `queue` ([`Queue`]), `policy` ([`RetryPolicy`], [`Backoff`]), `id` ([`JobId`]),
+//! - what an application declares: `job` ([`Job`]), `queue` ([`Queue`]), `policy` ([`RetryPolicy`], [`Backoff`], [`Jitter`]), `id` ([`JobId`]),
 //!   `name` (what a name may be)
 //! - what travels: `message` ([`Message`]), [`envelope`] ([`Envelope`])
 //! - where it goes: `connect` (`ConnectOptions`), `rabbit` (`Rabbit`: one process's connections)
@@ -111,7 +111,7 @@ pub use ledger::{Fate, Why};
 pub use leveret_macros::Job;
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{MAX_QUEUE_NAME, MAX_SHORT_STRING, NameError};
-pub use policy::{Backoff, RetryPolicy};
+pub use policy::{Backoff, Jitter, RetryPolicy};
 #[cfg(feature = "_runtime")]
 pub use producer::{
     Enqueue, EnqueueError, EnqueueFuture, EnqueueMiddleware, EnqueueNext, Pending, Producer, Submit, SubmitFuture,

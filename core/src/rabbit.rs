@@ -269,6 +269,13 @@ impl Rabbit {
         self.inner.clock
     }
 
+    /// The clock that dates are read from, those of schedules among them: the machine's, which follows its corrections, or that of
+    /// a broker in memory, which stands still in paused time.
+    #[must_use]
+    pub fn calendar(&self) -> Clock {
+        self.inner.broker.clock()
+    }
+
     /// The connection for publishing.
     #[must_use]
     pub fn publishing(&self) -> Link {

@@ -5,7 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::error::EnqueueError;
 use super::pending::Pending;
@@ -72,6 +72,33 @@ impl Enqueue {
     /// How long one attempt of this one job may run, to the millisecond; it wins over the job type's limit.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|envelope| Ok(envelope.with_timeout(timeout)))
+    }
+
+    /// How long the job is wanted, from now on. An attempt that would begin later does not, whether the job waited in its queue, for a delay
+    /// or for a retry: the job becomes a dead letter with the reason `expired`. So does a failed job whose next attempt would come too late.
+    /// It wins over the type's `expires_in`, and is measured by the worker's clock: keep the machines' clocks in step.
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "sms")]
+    /// # struct SendCode { code: u32 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect("memory://expiry-docs").await?;
+    /// producer.enqueue(SendCode { code: 4711 }).expires_in(Duration::from_secs(300)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expires_in(self, time: Duration) -> Self {
+        let now = self.shared.rabbit.clock().wall();
+        self.map(|envelope| Ok(envelope.expiring_in(time, now)))
+    }
+
+    /// Until when the job is wanted; see [`expires_in`](Self::expires_in).
+    pub fn expires_at(self, time: SystemTime) -> Self {
+        self.map(|envelope| Ok(envelope.with_expiry(time)))
     }
 
     /// Adds a header of the application's own.

@@ -15,7 +15,7 @@ use super::line::Line;
 use super::publisher::RabbitPublisher;
 use super::puller::RabbitPuller;
 use crate::broker::{
-    Argument, BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
+    Argument, BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
 };
 use crate::watch;
 
@@ -155,6 +155,14 @@ impl Session for RabbitSession {
             Err(error) if error.to_string().starts_with(LOCKED) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
+        let channel = self.line.open_channel().await?;
+        // First of all the confirms: a delivery may be answered with a publish as soon as it comes.
+        let publisher = RabbitPublisher::on(channel.clone(), Arc::clone(&self.line)).await?;
+        let consumer = RabbitConsumer::on(channel, Arc::clone(&self.line), queue, prefetch).await?;
+        Ok(Duplex::new(Box::new(consumer), Box::new(publisher)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -117,7 +117,7 @@ fn successor(
     };
     let mut job = republish(letter, &id, 1, &Republish::Again);
     let table = &mut job.properties.headers;
-    begin_anew(table);
+    begin_anew(table, now);
     table.insert(headers::REDRIVEN.to_owned(), record.redriven.saturating_add(1).into());
     if !wait.is_zero() {
         table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis(now + wait)));
@@ -125,9 +125,22 @@ fn successor(
     fit_header(job, DEFAULT_FRAME_MAX).map_err(|large| Refusal::Unsendable(large.to_string()))
 }
 
-/// Forgets what would end the job at once, or send it where it was.
-fn begin_anew(table: &mut Headers) {
-    table.remove(headers::DUE);
+/// Forgets what would end the job at once, or make a suspect of it again.
+fn begin_anew(table: &mut Headers, now: SystemTime) {
+    for name in [
+        headers::DUE,
+        headers::SUSPECT,
+        headers::SUSPECT_ARMED,
+        headers::CRASHES,
+        headers::UNKNOWN,
+    ] {
+        table.remove(name);
+    }
+    let expires = table.get(headers::EXPIRES).and_then(HeaderValue::as_int);
+    // Whoever sends it back wants it done all the same.
+    if expires.is_some_and(|expires| expires <= millis(now)) {
+        table.remove(headers::EXPIRES);
+    }
 }
 
 fn millis(time: SystemTime) -> i64 {
@@ -184,6 +197,8 @@ mod tests {
             (headers::REDRIVEN, HeaderValue::Int(1)),
             (headers::FAILURE_ERROR, "no mailbox".into()),
             (headers::DUE, HeaderValue::Int(1)),
+            (headers::EXPIRES, HeaderValue::Int(9_000)),
+            (headers::SUSPECT, HeaderValue::Int(3)),
             ("tenant", "eu".into()),
             died("mail", "mail"),
         ]);
@@ -208,7 +223,9 @@ mod tests {
         assert_eq!((count(headers::REDRIVEN), count(headers::DUE)), (Some(2), None));
         assert_eq!(table[headers::FAILURE_ERROR], "no mailbox".into());
         assert_eq!(table["tenant"], "eu".into());
-        assert!(!table.contains_key("x-death"));
+        for gone in ["x-death", headers::EXPIRES, headers::SUSPECT] {
+            assert!(!table.contains_key(gone), "{gone}");
+        }
         assert_eq!(now.target.destination, Destination::queue("mail"));
         // And what waits goes up the ladder, and says when it is due
         assert_eq!(later.message.properties.headers[headers::DUE], HeaderValue::Int(10_000));
