@@ -91,6 +91,11 @@ impl Route {
         }
     }
 
+    /// The name of the queue that it leads to.
+    pub(crate) fn queue(&self) -> String {
+        Names::queue_of_word(&self.word)
+    }
+
     /// All that it needs but the queue itself, in an order in which nothing is ever without a way on.
     pub(super) fn declarations(&self) -> Vec<Declaration> {
         let end = self.names.delay_end();
