@@ -54,7 +54,8 @@ impl Worker {
     }
 
     pub(crate) fn new(plan: Plan, connection: Connection) -> Self {
-        let controls = Controls::new(plan.queues.iter().flat_map(QueuePlan::sources));
+        let queues = plan.queues.iter().flat_map(QueuePlan::sources);
+        let controls = Controls::new(queues, plan.schedules.iter().map(|schedule| schedule.name.as_str()));
         Self {
             plan,
             connection,
@@ -159,7 +160,9 @@ impl Worker {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn drain_until(self, limit: impl Future) -> Result<ExitReport, RunError> {
+    pub async fn drain_until(mut self, limit: impl Future) -> Result<ExitReport, RunError> {
+        // What is due again and again is never drained.
+        self.plan.schedules.clear();
         let queues: Vec<_> = self.plan.queues.iter().map(|one| one.queue.clone()).collect();
         let mut running = Running::start(self.plan, self.connection, self.stopped)?;
         let mut drain = Drain::new(running.rabbit.clone(), Arc::clone(&running.stopped.0), &queues);

@@ -151,6 +151,11 @@ impl Topology {
         self.names.lost_queue()
     }
 
+    /// Whether the jobs of a work queue are also consumed from the queue of this name.
+    pub(crate) fn is_beside(&self, work: &str, name: &str) -> bool {
+        name == Names::due_queue(work)
+    }
+
     /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.
     pub(crate) fn inspection_lock(&self, dead: &str) -> String {
         Names::inspection_lock(dead)

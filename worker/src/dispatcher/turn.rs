@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use leveret::broker::ConsumerEvent;
 
 use super::hand::Stage;
 use super::{Dispatcher, Role, Stop};
 use crate::attempt;
+use crate::verdict::Ended;
 
 impl Dispatcher {
     /// Waits until something happens, and deals with everything that has. It may be dropped at any time: what it was given it has dealt with.
@@ -89,6 +91,9 @@ impl Dispatcher {
         let Some(held) = self.hand.get_mut(number) else { return };
         let Stage::Waiting(entry) = &held.stage else { return };
         let (entry, attempt) = (entry.clone(), held.attempt.clone());
+        if attempt.wanted(self.wires.clock.wall()) == Some(Duration::ZERO) {
+            return self.attempt_ended(number, Ended::Expired);
+        }
         held.stage = Stage::Running(entry.clone());
         self.tasks
             .attempts
