@@ -14,6 +14,7 @@ use crate::context::Attempt;
 use crate::load::Load;
 use crate::registry::Entry;
 use crate::settling::Successor;
+use crate::terms::Interruption;
 
 /// One delivery in hand.
 #[derive(Debug)]
@@ -176,6 +177,22 @@ impl Hand {
         });
         waiting.retain(|number| held.contains_key(number));
         self.load.take(before - held.len());
+    }
+
+    /// Whether there is a job that a shutdown waits for beyond its grace.
+    pub(super) fn must_finish(&self) -> bool {
+        self.held.values().any(|held| match &held.stage {
+            Stage::Running(entry) => entry.terms.interruption == Interruption::Finish,
+            Stage::Settling { .. } => held.attempt.retrying.terms.interruption == Interruption::Finish,
+            Stage::Waiting(_) | Stage::Ended => false,
+        })
+    }
+
+    /// The job that has been held longest of those that the broker waits for, and since when.
+    pub(super) fn held_longest(&self) -> Option<(Arc<Attempt>, Duration)> {
+        let leased = self.held.values().filter(|held| held.lease.is_some());
+        let longest = leased.min_by_key(|held| held.delivered)?;
+        Some((Arc::clone(&longest.attempt), longest.delivered))
     }
 
     /// Tells every running handler that the worker shuts down.

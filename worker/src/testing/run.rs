@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::handler::{ByType, Handler, IntoHandler, Registration};
 use crate::middleware::Middleware;
 use crate::states::States;
+use crate::terms::TermsDraft;
 
 /// Runs a handler on a job as a worker would: the job goes through JSON, extractors are made, the time limit holds, a panic is
 /// caught, and what the handler returns is judged by the job's retry policy. There is no broker, unless one is given.
@@ -70,6 +71,7 @@ pub struct Run {
     pub(super) problems: Vec<String>,
     pub(super) broker: Option<TestBroker>,
     pub(super) middlewares: Vec<Arc<dyn Middleware>>,
+    pub(super) terms: TermsDraft,
     pub(super) circumstances: Circumstances,
 }
 
@@ -90,6 +92,7 @@ impl Run {
             problems: Vec::new(),
             broker: None,
             middlewares: Vec::new(),
+            terms: TermsDraft::default(),
             circumstances: Circumstances {
                 attempt: 1,
                 redelivered: false,
