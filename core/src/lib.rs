@@ -34,6 +34,7 @@
 //! - where it goes: `connect` (`ConnectOptions`), `rabbit` (`Rabbit`: one process's connections)
 //! - the way out: `producer` (`Producer`), `lane` (the task that publishes), `ledger` (what is not confirmed yet)
 //! - what stands in the broker: `topology`
+//! - what could not be done: `inspector` (`DeadLetters`, a work list)
 //! - the broker: `broker` (the seam; RabbitMQ and a broker in memory behind it), `supervisor` (connections that are replaced)
 //! - time and state as inputs: `clock`, `watch`
 //! - `runtime`: what a worker is built from
@@ -58,6 +59,8 @@ pub mod envelope;
 #[cfg(feature = "memory")]
 pub mod guide;
 mod id;
+#[cfg(feature = "_runtime")]
+mod inspector;
 mod job;
 #[cfg(feature = "_runtime")]
 mod lane;
@@ -96,6 +99,11 @@ pub use clock::Clock;
 pub use connect::{ConnectOptions, InvalidOptions, TopologyMode};
 pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
+#[cfg(feature = "_runtime")]
+pub use inspector::{
+    DeadLetterRecord, DeadLetters, Death, DiedBy, Filter, Fingerprint, Group, InspectError, Letter, LetterId, Listing,
+    Partial, Scan, ScanLimits,
+};
 pub use job::Job;
 #[cfg(feature = "_runtime")]
 pub use ledger::{Fate, Why};

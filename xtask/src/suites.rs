@@ -7,13 +7,15 @@ use anyhow::{Result, bail};
 
 use crate::broker::{self, Version};
 use crate::installation::ROOT_VARIABLE;
+use crate::python;
 use crate::shell;
 
-/// What runs on a second version at every change: what a broker promises us, and what we promise when it is killed.
-const ON_SECOND: [Suite; 2] = [CONTRACT, Suite::whole("kill")];
+/// What runs on a second version at every change: what a broker promises us, what we promise when it is killed,
+/// and what others see of us through it.
+const ON_SECOND: [Suite; 3] = [CONTRACT, Suite::whole("kill"), Suite::whole("interop")];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 9] = [
+const ON_REQUEST: [Suite; 10] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
@@ -23,6 +25,7 @@ const ON_REQUEST: [Suite; 9] = [
     Suite::whole("kit"),
     Suite::whole("cluster"),
     Suite::whole("topology"),
+    Suite::whole("interop"),
 ];
 
 /// The half of the contract that has a broker behind it.
@@ -77,7 +80,7 @@ impl Wanted {
     }
 }
 
-/// Gets the broker, then runs unit, contract, broker and documentation tests, and some again on a second version.
+/// Gets the broker and a Python, then runs unit, contract, broker and documentation tests, and some again on a second version.
 ///
 /// A filter keeps to the workspace's own tests on the installed broker: the other runs have nothing that a filter would
 /// be for.
@@ -87,6 +90,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         only_installed,
         filter,
     } = Wanted::read(arguments)?;
+    python::get()?;
     if let Some(version) = on {
         return timed(version.name, || run_on(version, &ON_REQUEST, &filter));
     }

@@ -12,6 +12,8 @@ pub enum Declaration {
     Queue(QueueDeclaration),
     /// A binding of a queue to an exchange.
     Binding(Binding),
+    /// A binding of an exchange to another.
+    ExchangeBinding(ExchangeBinding),
 }
 
 /// An exchange.
@@ -57,6 +59,17 @@ pub struct Binding {
     pub routing_key: String,
 }
 
+/// A binding of an exchange to another: what the first routes this way, the second routes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeBinding {
+    /// The exchange that gets the messages.
+    pub destination: String,
+    /// The exchange that they come from.
+    pub source: String,
+    /// The routing key.
+    pub routing_key: String,
+}
+
 /// Arguments of a declaration, by name.
 pub type Arguments = BTreeMap<String, Argument>;
 
@@ -68,6 +81,8 @@ pub enum Argument {
     Text(String),
     /// A whole number.
     Int(i64),
+    /// Yes or no.
+    Bool(bool),
 }
 
 /// How full a queue is.

@@ -59,7 +59,7 @@ async fn verify_one(session: &dyn Session, declaration: &Declaration) -> Result<
         Declaration::Exchange(exchange) => session.inspect_exchange(&exchange.name).await,
         Declaration::Queue(queue) => session.inspect(&queue.name).await.map(drop),
         // A binding cannot be asked for over AMQP; declaring it is idempotent, but it would create it.
-        Declaration::Binding(_) => return Ok(false),
+        Declaration::Binding(_) | Declaration::ExchangeBinding(_) => return Ok(false),
     };
     // From 4.3 on already the question needs the right to `configure`.
     if !allowed(there)? {
@@ -85,6 +85,12 @@ fn describe(declaration: Option<&Declaration>) -> String {
             format!(
                 "binding of queue '{}' to exchange '{}'",
                 binding.queue, binding.exchange
+            )
+        }
+        Some(Declaration::ExchangeBinding(binding)) => {
+            format!(
+                "binding of exchange '{}' to exchange '{}'",
+                binding.destination, binding.source
             )
         }
         None => "topology".to_owned(),

@@ -2,6 +2,7 @@
 
 mod announce;
 mod ensure;
+pub(crate) mod ladder;
 mod mismatch;
 mod names;
 mod plan;
@@ -9,5 +10,6 @@ mod policy;
 
 pub use announce::announce_policies;
 pub use ensure::{TopologyError, ensure};
+pub(crate) use ladder::Route;
 pub use plan::Topology;
 pub use policy::Policy;

@@ -22,7 +22,7 @@ impl MemoryBroker {
             changed.as_mut().enable();
             match self.depth(queue) {
                 Some(depth) if wanted(depth) => return depth,
-                _ => changed.await,
+                _ => self.until_due(changed).await,
             }
         }
     }
@@ -58,8 +58,23 @@ impl MemoryBroker {
             if self.changes() != seen {
                 return;
             }
-            changed.await;
+            self.until_due(changed).await;
         }
+    }
+
+    /// Waits for `changed`, or until the broker has something to do by itself: nobody else may be there to look at the time.
+    async fn until_due(&self, changed: impl Future<Output = ()>) {
+        let due = self.hub.with(|world| world.state.next_due());
+        match due {
+            Some(due) => drop(tokio::time::timeout(due.saturating_sub(self.hub.clock.now()), changed).await),
+            None => changed.await,
+        }
+    }
+
+    /// Where each message of a queue, of those that no consumer holds, was sent to when it came into the queue.
+    #[must_use]
+    pub fn destinations(&self, queue: &str) -> Vec<Destination> {
+        self.hub.with(|world| world.state.destinations(queue))
     }
 
     /// The names of all queues, sorted.
