@@ -272,7 +272,7 @@ async fn an_attempt_that_is_run_again_on_its_delivery_is_remembered_as_well() {
     let stand = Stand::new();
     let (probe, mut watch) = probe();
     let fail_once = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<(), String> {
-        probe.run(note.number, &context);
+        probe.hold(note.number, &context).await;
         match context.history().last() {
             None => Err("the first".to_owned()),
             Some(past) => {
@@ -283,9 +283,13 @@ async fn an_attempt_that_is_run_again_on_its_delivery_is_remembered_as_well() {
     };
     let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
     stand.enqueue([7]).await;
+    assert_eq!(watch.started().await, (7, 1));
     stand.nack_publishes();
 
-    assert_eq!(watch.started().await, (7, 1));
+    // When the first attempt fails
+    watch.let_go(2);
+
+    // Then the second knows of it
     assert_eq!(watch.started().await, (7, 2));
     stand.wait_for_empty("mail").await;
     let report = running.stop_mail().await;
