@@ -14,5 +14,6 @@ mod middleware;
 mod outcomes;
 mod pausing;
 mod queues;
+mod schedules;
 mod shutdown;
 mod successors;
