@@ -61,11 +61,6 @@ impl Route {
         self.names == *names
     }
 
-    /// The queue at its end.
-    pub(super) fn queue(&self) -> String {
-        Names::queue_of_word(&self.word)
-    }
-
     /// Where a message is published that shall arrive after a wait, and never before: straight into its queue if that is over.
     pub(crate) fn destination(&self, wait: Duration) -> Destination {
         let units = units(wait);
