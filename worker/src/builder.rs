@@ -7,7 +7,7 @@ use std::time::Duration;
 use leveret::{Job, Queue};
 
 use crate::blocking::IntoBlockingHandler;
-use crate::config::QueueSetting;
+use crate::config::{QueueSetting, Unknown};
 use crate::handler::{ByType, Handler, IntoHandler};
 use crate::kill_switch::KillSwitch;
 use crate::middleware::Middleware;
@@ -223,6 +223,12 @@ impl WorkerBuilder {
             kill_switch: Some(switch),
             ..QueueSetting::of(queue)
         });
+        self
+    }
+
+    /// What becomes of jobs that no handler is registered for. Dead letters, by default; see [`Unknown`] for rolling deploys.
+    pub fn unknown_jobs(mut self, unknown: Unknown) -> Self {
+        self.draft.settings.unknown = unknown;
         self
     }
 

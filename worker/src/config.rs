@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) queue_timeouts: BTreeMap<String, Duration>,
     /// What the broker is taken to allow between a delivery and its ack.
     pub(crate) consumer_timeout: Duration,
+    /// What becomes of jobs that no handler is registered for.
+    pub(crate) unknown: Unknown,
     /// How many threads the blocking handlers have, if set.
     pub(crate) blocking_threads: Option<usize>,
     /// Of the machine.
@@ -45,6 +47,7 @@ impl Default for Settings {
             job_timeout: minutes(25),
             queue_timeouts: BTreeMap::new(),
             consumer_timeout: minutes(30),
+            unknown: Unknown::DeadLetter,
             blocking_threads: None,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -58,6 +61,42 @@ impl Settings {
         let margin = (self.consumer_timeout / 10).min(Duration::from_secs(60));
         self.consumer_timeout.saturating_sub(margin)
     }
+}
+
+/// What becomes of a job that no handler of the worker is registered for.
+///
+/// In a rolling deploy, services that are new already enqueue jobs that workers which are still old do not know. A dead letter is right where that
+/// cannot be; where it can, `Delay` gives the new workers time to come.
+///
+/// ```
+/// use std::time::Duration;
+/// use leveret::Job;
+/// use leveret_worker::{Unknown, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+/// # #[job(queue = "mail", timeout = "30s")]
+/// # struct SendWelcome { user_id: u64 }
+/// # async fn send_welcome(_: SendWelcome) {}
+///
+/// let worker = Worker::builder("memory://")
+///     .register(send_welcome)
+///     .unknown_jobs(Unknown::Delay { wait: Duration::from_secs(30), times: 20 }) // ten minutes for a deploy
+///     .build()?;
+/// # Ok::<(), leveret_worker::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// It becomes a dead letter, with the reason `unknown_type`. The default.
+    #[default]
+    DeadLetter,
+    /// It comes back after `wait`, to whichever worker is there then, and costs no attempt. After so many `times`, of all workers together, it becomes a
+    /// dead letter. A message without a `type` does at once: no worker will ever know it.
+    Delay {
+        /// How long it waits, in the delay ladder.
+        wait: Duration,
+        /// How often. It is counted in a header of the message.
+        times: u32,
+    },
 }
 
 /// What was set for one queue.
@@ -95,6 +134,8 @@ pub(crate) struct QueuePlan {
     pub(crate) longest_hold: Duration,
     /// What stops it while most attempts fail.
     pub(crate) kill_switch: Option<KillSwitch>,
+    /// What becomes of jobs that no handler is registered for.
+    pub(crate) unknown: Unknown,
 }
 
 impl QueuePlan {

@@ -114,7 +114,7 @@ pub use leveret_macros::debug_handler;
 pub use blocking::IntoBlockingHandler;
 pub use builder::WorkerBuilder;
 pub use cancellation::Cause;
-pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH};
+pub use config::{DEFAULT_CONCURRENCY, MAX_PREFETCH, Unknown};
 pub use context::Context;
 pub use drain::{LastSeen, Unseen};
 pub use error::JobError;

@@ -41,6 +41,8 @@ pub struct QueueReport {
     pub left_unacked: u64,
     /// Jobs whose deliveries had ended twice without an answer, as when they crash their worker: put aside, to be run beside nothing else.
     pub suspected: u64,
+    /// Jobs that no handler is registered for and that were put off, for another worker ([`Unknown`](crate::Unknown)).
+    pub put_off: u64,
 }
 
 impl QueueReport {
@@ -69,6 +71,7 @@ impl QueueReport {
         self.interrupted += other.interrupted;
         self.left_unacked += other.left_unacked;
         self.suspected += other.suspected;
+        self.put_off += other.put_off;
     }
 
     /// Counts a successor that is stored.
@@ -77,6 +80,7 @@ impl QueueReport {
             Purpose::Retry { .. } => self.retried += 1,
             Purpose::Snooze { .. } => self.snoozed += 1,
             Purpose::DeadLetter => self.dead_lettered += 1,
+            Purpose::Unknown { .. } => self.put_off += 1,
             Purpose::PutAside { starts: 0 } => self.suspected += 1,
             Purpose::Return | Purpose::NoteCrash | Purpose::PutAside { .. } | Purpose::Arm { .. } => {}
         }

@@ -31,7 +31,7 @@ async fn what_waits_outlives_a_restart_of_its_node() {
     book.notes.wait_for_within(PATIENCE, 1_000).await;
 
     // Then all arrive, none early; only what was on the way between two levels may arrive twice
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
     let reckoning = book.reckon(0..1_000);
     println!("{reckoning}");
     assert!(reckoning.unannounced <= 9 * ON_THE_WAY, "{reckoning}");
@@ -41,6 +41,10 @@ async fn what_waits_outlives_a_restart_of_its_node() {
 async fn what_waits_survives_the_kill_of_the_ladder_s_node() {
     // Given a ladder with a member on each of three nodes, and jobs in it
     let cluster = Cluster::start(3).await;
+    for node in cluster.nodes() {
+        let env = "application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, 5000).";
+        node.ctl(&["eval", env]).await.expect("set");
+    }
     let rabbit = connect(&cluster.amqp_url(), "leveret").await;
     let (queue, book) = (own_queue("killed"), Book::new());
     rabbit.declare_with_delays(&queue).await.expect("declared");
@@ -59,7 +63,7 @@ async fn what_waits_survives_the_kill_of_the_ladder_s_node() {
     book.notes.wait_for_within(PATIENCE, 1_000).await;
 
     // Then all arrive, none early; only what was on the way between two levels may arrive twice
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
     let reckoning = book.reckon(0..1_000);
     println!("{reckoning}");
     assert!(reckoning.unannounced <= 9 * ON_THE_WAY, "{reckoning}");
@@ -83,7 +87,7 @@ async fn jobs_whose_queue_was_deleted_while_they_waited_are_all_among_the_lost()
     let lost = Topology::new("deleted").lost_queue();
     eventually("200 lost jobs", async || taker::depth(&rabbit, &lost).await >= 200).await;
     book.notes.wait_for(200).await;
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
     assert_eq!(book.reckon(200..400).repeated, 0);
     let lost = taker::take_all(&rabbit, &lost).await;
     let ids: BTreeSet<String> = lost
@@ -100,5 +104,5 @@ async fn jobs_whose_queue_was_deleted_while_they_waited_are_all_among_the_lost()
     enqueue(&again, &doomed, [(1, Duration::from_millis(300))]).await;
     let running = Running::start(&rabbit, &doomed, &book).await;
     book.notes.wait_for(1).await;
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
 }

@@ -27,7 +27,8 @@ async fn run(broker: &TestBroker) -> Vec<(u64, Instant)> {
         .state(arrivals.clone())
         .register(write_down);
     let worker = builder.route::<Note>(NOTES).build().unwrap();
-    worker.run_until_idle(broker).await.unwrap();
+    let report = worker.run_until_idle(broker).await.unwrap();
+    assert!(report.is_clean());
     Arc::into_inner(arrivals)
         .expect("the worker is gone")
         .into_inner()
@@ -52,12 +53,15 @@ async fn each_of_five_thousand_jobs_runs_once_and_within_the_unit() {
     // When
     let arrivals = run(&broker).await;
 
-    // Then
+    // Then each runs once, none early, and none is overtaken by one that is due more than a unit later
     assert_eq!(arrivals.len(), 5_000);
     let mut seen = vec![false; 5_000];
+    let mut latest = due[0];
     for (number, at) in arrivals {
         let number = usize::try_from(number).unwrap();
         assert!(!std::mem::replace(&mut seen[number], true), "{number} ran twice");
+        assert!(due[number] + MOST_LATE >= latest, "{number} was overtaken");
+        latest = latest.max(due[number]);
         let late = at.checked_duration_since(due[number]);
         assert!(late.is_some_and(|late| late <= MOST_LATE), "{number} is {late:?} late");
     }

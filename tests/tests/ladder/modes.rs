@@ -36,7 +36,7 @@ async fn arrives(rabbit: &Rabbit, queue: &Queue) {
     let running = Running::start(rabbit, queue, &book).await;
     enqueue(rabbit, queue, (0..20).map(|number| (number, SOON))).await;
     book.notes.wait_for(20).await;
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
     assert_eq!(book.reckon(0..20).repeated, 0);
 }
 
@@ -114,14 +114,15 @@ async fn set_as_an_operator_would(commands: &[String]) {
         };
         let quoted = |text: &str| format!("<<{text:?}>>");
         calls.push(format!(
-            "ok = rabbit_policy:parse_set({}, {}, {}, {json:?}, {priority:?}, {}, <<\"tests\">>)",
+            "ok = rabbit_policy:parse_set({}, {}, {}, {}, {priority:?}, {}, <<\"tests\">>)",
             quoted(vhost),
             quoted(name),
             quoted(pattern),
+            quoted(json),
             quoted(kind)
         ));
     }
     let program = format!("{}.", calls.join(", "));
     let evaluated = shared().await.ctl(&["eval", &program]).await;
-    evaluated.unwrap_or_else(|error| panic!("{error}"));
+    let _ = evaluated.expect("set");
 }

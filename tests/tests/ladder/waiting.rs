@@ -18,18 +18,19 @@ async fn five_thousand_mixed_delays_arrive_once_each_and_none_early() {
     let (queue, book) = (own_queue("mixed"), Book::new());
     let running = Running::start(&rabbit, &queue, &book).await;
 
-    // When five thousand jobs are to wait up to eight seconds
+    // When five thousand jobs are to wait up to fifteen seconds
     let mut rng = fastrand::Rng::with_seed(7);
-    let waits = (0..5_000).map(|number| (number, Duration::from_millis(rng.u64(1..8_000))));
+    let waits = (0..5_000).map(|number| (number, Duration::from_millis(rng.u64(1..15_000))));
     enqueue(&rabbit, &queue, waits).await;
     book.notes.wait_for_within(PATIENCE, 5_000).await;
 
-    // Then each arrives once, none early, and in order but for the unit and what a busy machine adds
+    // Then each arrives once and none early. How late they are, and so what overtakes them, the machine decides: `memory` asserts it, and the
+    // benchmark measures it.
     let report = running.stop().await;
     let reckoning = book.reckon(0..5_000);
     println!("{reckoning}");
     assert_eq!(reckoning.repeated, 0);
-    assert!(reckoning.inversion < Duration::from_secs(2), "{reckoning}");
+    assert_eq!(reckoning.notes, 5_000);
     assert_eq!(report.queue(queue.name()).map(|queue| queue.completed), Some(5_000));
 }
 
@@ -66,7 +67,7 @@ async fn queues_whose_names_contain_each_other_do_not_mix() {
     }
     for (at, (running, book)) in (0..).zip(running) {
         book.notes.wait_for(10).await;
-        running.stop().await;
+        assert!(running.stop().await.is_clean());
         assert_eq!(book.reckon(at * 10..(at + 1) * 10).repeated, 0);
     }
 }
@@ -92,7 +93,7 @@ async fn a_full_queue_does_not_slow_the_jobs_of_another() {
     let running = Running::start(&rabbit, &other, &book).await;
     enqueue(&rabbit, &other, (0..200).map(|number| (number, wait))).await;
     book.notes.wait_for(200).await;
-    running.stop().await;
+    assert!(running.stop().await.is_clean());
     assert_eq!(book.reckon(0..200).repeated, 0);
 
     // And those of the full queue are beside it

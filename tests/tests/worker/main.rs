@@ -4,14 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod blocking;
+mod deploys;
 mod draining;
 mod endings;
 mod fetching;
 mod handlers;
+mod kill_switch;
 mod kit;
 mod losses;
 mod middleware;
 mod restarts;
+mod retrying;
 mod sharing;
 mod shutdown;
 mod threads;

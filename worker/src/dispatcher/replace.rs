@@ -8,6 +8,7 @@ use leveret::envelope::{Republish, headers};
 use super::hand::Stage;
 use super::{Dispatcher, Phase, Role};
 use crate::settling::{Purpose, Sent, Successor};
+use crate::verdict::Ended;
 
 /// A job is run once more on its delivery only if it gets its whole time limit, or at least this.
 const WORTH_A_RUN: Duration = Duration::from_secs(60);
@@ -82,6 +83,10 @@ impl Dispatcher {
             Purpose::Arm { .. } => self.leave_to_the_broker(number),
             Purpose::Retry { .. } => self.run_again_here(number, 1),
             Purpose::Snooze { .. } => self.run_again_here(number, 0),
+            Purpose::Unknown { .. } => {
+                let name = held.attempt.incoming.name.clone();
+                self.act_on(number, Ended::UnknownType(name));
+            }
             Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }

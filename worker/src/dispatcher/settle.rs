@@ -1,11 +1,12 @@
 //! Acting on verdicts. Invariant: nothing is acked before it is done or its successor is confirmed.
 
 use leveret::broker::Settlement;
-use leveret::envelope::Republish;
+use leveret::envelope::{Republish, headers};
 
 use super::channels::{ChannelLease, Settled};
 use super::hand::Stage;
-use super::{Dispatcher, Role};
+use super::{Dispatcher, Role, suspicion};
+use crate::config::Unknown;
 use crate::settling::{Deed, Purpose, log};
 use crate::verdict::{Ended, verdict};
 
@@ -19,6 +20,30 @@ impl Dispatcher {
 
     /// Decides what becomes of a job in hand, and begins to do it.
     pub(super) fn decide(&mut self, number: u64, ended: Ended) {
+        match self.put_off(number, &ended) {
+            Some(purpose) => self.replace(number, purpose, &Republish::Again),
+            None => self.act_on(number, ended),
+        }
+    }
+
+    /// Whether a job that no handler is registered for gets another chance, with another worker.
+    fn put_off(&mut self, number: u64, ended: &Ended) -> Option<Purpose> {
+        // What names no job is known by no worker.
+        let (Ended::UnknownType(Some(name)), Unknown::Delay { wait, times }) = (ended, self.setup.plan.unknown) else {
+            return None;
+        };
+        let attempt = &self.hand.get_mut(number)?.attempt;
+        let before = suspicion::number(&attempt.message, headers::UNKNOWN);
+        let (id, left) = (&attempt.incoming.id, times.checked_sub(before.saturating_add(1))?);
+        tracing::warn!(job = name, %id, ?wait, left, "no handler is registered for it here; it is put off");
+        Some(Purpose::Unknown {
+            after: wait,
+            times: before.saturating_add(1),
+        })
+    }
+
+    /// Does what an end comes to.
+    pub(super) fn act_on(&mut self, number: u64, ended: Ended) {
         let Some(held) = self.hand.get_mut(number) else { return };
         let tries = held.attempt.tries(self.wires.clock.wall());
         let verdict = verdict(ended, tries, fastrand::f64());

@@ -150,8 +150,8 @@ fn stored_as(purpose: Purpose) -> Settled {
         Purpose::Retry { .. } => Settled::Retried,
         Purpose::Snooze { .. } => Settled::Snoozed,
         Purpose::DeadLetter => Settled::DeadLettered,
-        // A fetcher puts nothing aside.
-        Purpose::Return | Purpose::NoteCrash | Purpose::PutAside { .. } | Purpose::Arm { .. } => Settled::Returned,
+        // Nothing else is done to a fetched job.
+        _ => Settled::Returned,
     }
 }
 

@@ -130,5 +130,6 @@ fn finish(sketch: &Sketch<'_>, settings: &Settings, problems: &mut Vec<String>) 
             .clamp(SHORTEST_WAIT, LONG_JOB),
         longest_hold,
         kill_switch: sketch.kill_switch,
+        unknown: settings.unknown,
     })
 }

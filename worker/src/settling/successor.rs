@@ -33,6 +33,11 @@ pub(crate) enum Purpose {
     Snooze {
         after: Duration,
     },
+    /// A job that no handler is registered for: so many times it has been put off, this one among them.
+    Unknown {
+        after: Duration,
+        times: u32,
+    },
     /// An untouched job that has been returned so often that only a fresh copy resets the broker's count.
     Return,
     DeadLetter,
@@ -71,7 +76,7 @@ impl Purpose {
     /// Whether the job runs once more after it.
     fn goes_on(self) -> bool {
         match self {
-            Self::Retry { .. } | Self::Snooze { .. } => true,
+            Self::Retry { .. } | Self::Snooze { .. } | Self::Unknown { .. } => true,
             Self::NoteCrash | Self::PutAside { .. } | Self::Arm { .. } => true,
             Self::Return | Self::DeadLetter => false,
         }
@@ -81,7 +86,7 @@ impl Purpose {
     pub(super) fn wait(self) -> Duration {
         match self {
             // To whole milliseconds, as it is written down.
-            Self::Retry { after } | Self::Snooze { after } => {
+            Self::Retry { after } | Self::Snooze { after } | Self::Unknown { after, .. } => {
                 let millis = after.as_nanos().div_ceil(1_000_000);
                 Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
             }

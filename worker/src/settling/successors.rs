@@ -181,8 +181,8 @@ impl Successors {
             Purpose::DeadLetter => self.targets.dead.clone(),
             Purpose::Return | Purpose::NoteCrash => self.targets.work.clone(),
             Purpose::PutAside { .. } | Purpose::Arm { .. } => self.targets.suspect.clone(),
-            Purpose::Retry { .. } | Purpose::Snooze { .. } if purpose.wait().is_zero() => self.targets.due.clone(),
-            Purpose::Retry { .. } | Purpose::Snooze { .. } => {
+            _ if purpose.wait().is_zero() => self.targets.due.clone(),
+            Purpose::Retry { .. } | Purpose::Snooze { .. } | Purpose::Unknown { .. } => {
                 self.announce_delays();
                 self.targets.delayed.clone()
             }
@@ -211,11 +211,19 @@ fn marked(mut message: Message, attempt: &Attempt, purpose: Purpose) -> Message 
     let table = &mut message.properties.headers;
     table.remove(headers::SUSPECT_ARMED);
     table.remove(headers::CRASHES);
+    if !matches!(purpose, Purpose::DeadLetter) {
+        table.remove(headers::UNKNOWN);
+    }
     match purpose {
         // The record of a failure tells how often the suspect was started.
         Purpose::DeadLetter => return message,
         Purpose::Retry { .. } | Purpose::Snooze { .. } => {
             table.remove(headers::SUSPECT);
+            return message;
+        }
+        Purpose::Unknown { times, .. } => {
+            table.remove(headers::SUSPECT);
+            table.insert(headers::UNKNOWN.to_owned(), times.into());
             return message;
         }
         Purpose::Return => drop(table.remove(headers::SUSPECT)),

@@ -143,7 +143,7 @@ fn every_end_under_every_rule_with_every_time_that_is_left() {
             }
         }
     }
-    assert_eq!(combinations, 4 * 5 * 7 * 14);
+    assert_eq!(combinations, 4 * 5 * 7 * 15);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn the_number_that_was_set_for_one_job_wins_over_policies_and_rules() {
     for (attempt, set, rule, expected) in [
         (3, Some(3), None, "dead failed"),
         (2, Some(3), None, "retry 2 failed"),
-        (10, Some(12), None, "retry 512 failed"),
+        (10, Some(12), None, "retry 300 failed"),
         (3, Some(3), RULES[2], "dead failed"),
         (2, Some(3), RULES[2], "retry 60 failed"),
         (3, Some(3), RULES[3], "dead failed"),
