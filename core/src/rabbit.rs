@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::task::JoinSet;
 
-use crate::broker::{Broker, BrokerError, BrokerErrorKind};
+use crate::broker::{Broker, BrokerError, BrokerErrorKind, Session};
 use crate::clock::Clock;
 use crate::connect::ConnectOptions;
 #[cfg(any(feature = "memory", feature = "rabbitmq"))]
@@ -282,6 +282,13 @@ impl Rabbit {
         self.inner.clock
     }
 
+    /// The clock that dates are read from, those of schedules among them: the machine's, which follows its corrections, or that of
+    /// a broker in memory, which stands still in paused time.
+    #[must_use]
+    pub fn calendar(&self) -> Clock {
+        self.inner.broker.clock()
+    }
+
     /// The connection for publishing.
     #[must_use]
     pub fn publishing(&self) -> Link {
@@ -303,6 +310,23 @@ impl Rabbit {
             .successor_lane
             .get_or_init(|| self.new_lane(SUCCESSOR_SHARE))
             .clone()
+    }
+
+    /// One more connection, for the caller alone. Nobody replaces it when it is lost.
+    pub(crate) async fn session_of_its_own(&self, purpose: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        let closed = || BrokerError::new(BrokerErrorKind::Closed, "the connections of this process are closed");
+        if *self.inner.stops.lanes.subscribe().borrow() {
+            return Err(closed());
+        }
+        let broker = Arc::clone(&self.inner.broker);
+        let name = format!("{} ({purpose})", self.inner.options.name());
+        // Ended with this future. It runs where all connections are served.
+        let mut connecting = JoinSet::new();
+        connecting.spawn_on(async move { broker.connect(&name).await }, &self.inner.runtime);
+        match connecting.join_next().await {
+            Some(Ok(connected)) => connected,
+            _ => Err(closed()),
+        }
     }
 
     fn new_link(&self, purpose: &str) -> Link {

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `fixture`: a broker and its operator's side; `memory` and `rabbit` are the two
 //! - `steps`: what the promises have in common
-//! - `sessions`, `declaring`, `routing`, `publishing`, `consuming`, `pulling`, `settling`, `dead_letters`, `losses`: the promises
+//! - `sessions`, `declaring`, `routing`, `publishing`, `consuming`, `pulling`, `leading`, `settling`, `dead_letters`, `losses`: the promises
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,6 +18,8 @@ mod consuming;
 mod dead_letters;
 #[path = "contract/declaring.rs"]
 mod declaring;
+#[path = "contract/leading.rs"]
+mod leading;
 #[path = "contract/losses.rs"]
 mod losses;
 #[path = "contract/publishing.rs"]
@@ -88,6 +90,7 @@ contract! {
             closing_a_session_ends_its_channels,
             nothing_can_be_asked_of_a_closed_session,
             a_connection_lives_as_long_as_a_consumer_uses_it,
+            a_lock_belongs_to_one_connection_until_that_ends,
             a_queue_is_inspected_with_its_ready_messages_and_consumers,
             inspecting_what_is_missing_is_not_found_and_the_session_lives_on;
         declaring:
@@ -147,6 +150,15 @@ contract! {
             a_lease_of_elsewhere_is_refused_by_a_puller,
             pulling_from_a_missing_queue_is_not_found_and_the_session_lives_on,
             a_pull_on_a_lost_connection_fails_and_what_it_held_comes_again;
+        leading:
+            only_the_oldest_consumer_of_a_single_active_queue_is_served,
+            when_the_active_consumer_s_channel_goes_the_next_gets_what_it_held_first,
+            a_cancelled_active_consumer_hands_over,
+            whether_a_queue_has_a_single_active_consumer_cannot_be_changed,
+            one_channel_consumes_and_publishes,
+            a_publish_that_loses_the_channel_loses_its_consumer_as_well,
+            a_lost_connection_ends_both_halves_of_a_channel,
+            closing_the_consuming_half_closes_the_channel;
         settling:
             an_acked_message_is_gone,
             a_requeued_message_comes_again_marked_and_counted,
@@ -173,6 +185,8 @@ contract! {
         losses:
             a_lost_connection_is_told_to_everyone_who_uses_it,
             what_a_lost_connection_held_comes_again,
+            what_a_consumer_held_goes_back_in_order_however_it_ends,
+            what_goes_back_stands_behind_what_went_back_before,
             a_lost_connection_leaves_others_alone;
     }
     alone {

@@ -64,12 +64,15 @@ mod plan;
 mod pulse;
 mod registry;
 mod report;
+mod retry;
 mod run_error;
 mod running;
+mod schedule;
 mod settling;
 mod signals;
 mod source;
 mod states;
+mod terms;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]
@@ -122,7 +125,10 @@ pub use middleware::{Middleware, Next};
 pub use outcome::{BoxError, IntoOutcome, Outcome};
 pub use plan::BuildError;
 pub use report::{ExitReport, QueueReport};
+pub use retry::{ErrorClass, FailedAttempt, Retry};
 pub use run_error::RunError;
+pub use schedule::{CatchUp, MakeJob, Schedule, ScheduleState, Tick};
 pub use source::Source;
 pub use states::Requirements;
+pub use terms::Interruption;
 pub use worker::Worker;

@@ -53,7 +53,8 @@ impl Worker {
     }
 
     pub(crate) fn new(plan: Plan, connection: Connection) -> Self {
-        let controls = Controls::new(plan.queues.iter().map(|queue| queue.queue.name()));
+        let queues = plan.queues.iter().map(|queue| queue.queue.name());
+        let controls = Controls::new(queues, plan.schedules.iter().map(|schedule| schedule.name.as_str()));
         Self {
             plan,
             connection,
@@ -158,7 +159,9 @@ impl Worker {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn drain_until(self, limit: impl Future) -> Result<ExitReport, RunError> {
+    pub async fn drain_until(mut self, limit: impl Future) -> Result<ExitReport, RunError> {
+        // What is due again and again is never drained.
+        self.plan.schedules.clear();
         let queues: Vec<_> = self.plan.queues.iter().map(|one| one.queue.clone()).collect();
         let mut running = Running::start(self.plan, self.connection, self.stopped)?;
         let mut drain = Drain::new(running.rabbit.clone(), Arc::clone(&running.stopped.0), &queues);

@@ -3,6 +3,7 @@
 //!
 //! Applications never need this module; a worker runtime does.
 
+mod duplex;
 mod error;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -17,12 +18,14 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 
+pub use duplex::Duplex;
 pub use error::{BrokerError, BrokerErrorKind};
 pub use puller::Puller;
 pub use topology::{
     Argument, Arguments, Binding, Declaration, Exchange, ExchangeBinding, ExchangeKind, QueueDeclaration, QueueDepth,
 };
 
+use crate::clock::Clock;
 use crate::message::Message;
 use crate::watch;
 
@@ -51,6 +54,11 @@ pub trait Broker: Send + Sync + Debug {
     fn runtime(&self) -> Option<tokio::runtime::Handle> {
         None
     }
+
+    /// The clock for dates, such as those of schedules: the machine's, unless the broker brings one of its own.
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
 }
 
 /// One connection, from its handshake to its end: a generation. It is never repaired; a new one takes its place.
@@ -78,6 +86,25 @@ pub trait Session: Send + Sync + Debug {
     /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
     async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
         let text = format!("{queue}: this broker gives no single messages");
+        Err(BrokerError::new(BrokerErrorKind::Protocol, text))
+    }
+
+    /// Takes a name for this connection alone, until it ends in whichever way. `false`: another connection has it.
+    ///
+    /// # Errors
+    /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let text = format!("{name}: this broker keeps no locks");
+        Err(BrokerError::new(BrokerErrorKind::Protocol, text))
+    }
+
+    /// Opens one channel that consumes `queue` as [`Session::consume`] does and publishes with confirms as well.
+    ///
+    /// # Errors
+    /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it.
+    async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
+        let _ = prefetch;
+        let text = format!("{queue}: this broker does not consume and publish on one channel");
         Err(BrokerError::new(BrokerErrorKind::Protocol, text))
     }
 

@@ -81,6 +81,8 @@ pub enum Argument {
     Text(String),
     /// A whole number.
     Int(i64),
+    /// Yes or no.
+    Bool(bool),
 }
 
 /// How full a queue is.

@@ -18,7 +18,21 @@ pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
 /// When a delayed job is due, in milliseconds since the Unix epoch by the clock of whoever delayed it.
 pub const DUE: &str = "leveret-due";
-/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
+/// When the job is no longer wanted, in milliseconds since the Unix epoch: no attempt begins after it.
+pub const EXPIRES: &str = "leveret-expires";
+/// The failed attempts so far, as JSON: see [`History`](super::History).
+pub const HISTORY: &str = "leveret-history";
+/// On a job in a queue of suspects: how often it was started there. A dead letter `poison` keeps it.
+pub const SUSPECT: &str = "leveret-suspect";
+/// On a suspect that is about to be started, and counted as such.
+pub const SUSPECT_ARMED: &str = "leveret-suspect-armed";
+/// On a job in a classic queue, which does not count deliveries: how many of them ended with their worker.
+pub const CRASHES: &str = "leveret-crashes";
+/// How often the job met a worker that knows no handler for it and waits for one that does.
+pub const UNKNOWN: &str = "leveret-unknown";
+/// How many times the job was sent back to work from among the dead letters.
+pub const REDRIVEN: &str = "leveret-redriven";
+/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `expired`, `undecodable`, `unknown_type`, `poison`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.
 pub const FAILURE_ERROR: &str = "leveret-failure-error";
@@ -28,6 +42,10 @@ pub const FAILURE_QUEUE: &str = "leveret-failure-queue";
 pub const FAILURE_AT: &str = "leveret-failure-at-ms";
 /// On a dead letter: the worker's name.
 pub const FAILURE_WORKER: &str = "leveret-failure-worker";
+/// On a job that a schedule has enqueued: the schedule's name.
+pub const SCHEDULE: &str = "leveret-schedule";
+/// On a job that a schedule has enqueued: when it was due, in milliseconds since the Unix epoch.
+pub const TICK: &str = "leveret-tick-ms";
 
 /// The prefix of everything above. Users' own headers must not begin with it.
 pub const PREFIX: &str = "leveret-";

@@ -16,7 +16,7 @@ use super::room::Room;
 use super::{Command, LaneSettings, Waiter};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::TopologyMode;
-use crate::ledger::{Ledger, Resolved, Settings};
+use crate::ledger::{Ledger, Reply, Resolved, Settings};
 use crate::supervisor::{LinkState, stopped};
 use crate::topology::{TopologyError, ensure, look};
 use crate::watch;
@@ -205,12 +205,13 @@ impl LaneTask {
 
     /// One answer, and then every other that has already come: only then may the ledger decide what they mean.
     async fn channel_event(&mut self, first: ChannelEvent) {
-        let mut event = Some(first);
-        while let Some(now) = event {
-            match now {
+        let now = self.settings.clock.now();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            match event {
                 ChannelEvent::Changed => return,
                 ChannelEvent::Settled { tag, acked, returned } => {
-                    self.change(|ledger, out| ledger.answered(tag, acked, returned, out));
+                    self.change(|ledger, out| ledger.answered(Reply { tag, acked, returned }, now, out));
                 }
                 ChannelEvent::Lost(error) => {
                     self.change(Ledger::decide);
@@ -220,7 +221,7 @@ impl LaneTask {
                     return;
                 }
             }
-            event = poll_fn(|cx| match self.channel.poll_event(cx) {
+            next = poll_fn(|cx| match self.channel.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
                 Poll::Pending => Poll::Ready(None),
             })
@@ -252,6 +253,16 @@ impl LaneTask {
         self.alarm = None;
         let now = self.settings.clock.now();
         self.change(|ledger, out| ledger.expire(now, out));
+        if matches!(*self.link.borrow(), LinkState::Blocked { .. }) {
+            self.ledger.nobody_can_answer(now);
+        } else if self.ledger.look(now) {
+            let queues = self.ledger.channel_renewed();
+            tracing::warn!(
+                ?queues,
+                "no confirms any more; what was not confirmed is sent again on a new channel"
+            );
+            self.channel = Channel::None;
+        }
     }
 
     /// Sets the alarm to the next deadline, unless it rings before that anyway.

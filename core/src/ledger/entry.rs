@@ -153,6 +153,10 @@ pub(super) struct History {
     pub(super) sent: bool,
     /// It was on the wire when a channel was lost, so a copy may be stored.
     pub(super) ambiguous: bool,
+    /// Its last answer was a nack, and it was not sent since.
+    pub(super) nacked: bool,
+    /// When it was nacked for the first time.
+    pub(super) first_nack: Option<Duration>,
     /// Its destination was declared once more after it came back.
     pub(super) redeclared: bool,
     /// How many channels the broker has closed over something while it was in flight.
@@ -171,6 +175,10 @@ impl History {
 
     /// What to say when nobody waits for the broker's answer any longer.
     pub(super) fn given_up(&self) -> Fate {
-        if self.sent { Fate::Unknown } else { Fate::NotSent }
+        match (self.sent, self.nacked && !self.in_flight) {
+            (false, _) => Fate::NotSent,
+            (true, true) => self.refused(Why::Nacked),
+            (true, false) => Fate::Unknown,
+        }
     }
 }

@@ -75,6 +75,33 @@ impl Enqueue {
         self.map(|envelope| Ok(envelope.with_timeout(timeout)))
     }
 
+    /// How long the job is wanted, from now on. An attempt that would begin later does not, whether the job waited in its queue, for a delay
+    /// or for a retry: the job becomes a dead letter with the reason `expired`. So does a failed job whose next attempt would come too late.
+    /// It wins over the type's `expires_in`, and is measured by the worker's clock: keep the machines' clocks in step.
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "sms")]
+    /// # struct SendCode { code: u32 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect("memory://expiry-docs").await?;
+    /// producer.enqueue(SendCode { code: 4711 }).expires_in(Duration::from_secs(300)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expires_in(self, time: Duration) -> Self {
+        let now = self.shared.rabbit.clock().wall();
+        self.map(|envelope| Ok(envelope.expiring_in(time, now)))
+    }
+
+    /// Until when the job is wanted; see [`expires_in`](Self::expires_in).
+    pub fn expires_at(self, time: SystemTime) -> Self {
+        self.map(|envelope| Ok(envelope.with_expiry(time)))
+    }
+
     /// Has the job run after this wait, and not before: a year at the most, from now. Awaited, `Ok(id)` means that it is stored and waits in
     /// RabbitMQ; neither this process nor a worker holds it. See [`at`](Self::at) for how exact that is.
     ///

@@ -49,6 +49,7 @@ impl Receipt {
 
 impl Shared {
     pub(super) fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
+        let envelope = envelope.expiring_as::<J>(self.rabbit.clock().wall());
         match self.ways.route(J::NAME) {
             Some(queue) => envelope.with_queue(queue.clone()),
             None => envelope,

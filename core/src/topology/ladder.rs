@@ -61,11 +61,6 @@ impl Route {
         self.names == *names
     }
 
-    /// The queue at its end.
-    pub(super) fn queue(&self) -> String {
-        Names::queue_of_word(&self.word)
-    }
-
     /// Where a message is published that shall arrive after a wait, and never before: straight into its queue if that is over.
     pub(crate) fn destination(&self, wait: Duration) -> Destination {
         let units = units(wait);
@@ -89,6 +84,11 @@ impl Route {
             exchange: self.names.delay_end(),
             routing_key: self.word.clone(),
         }
+    }
+
+    /// The name of the queue that it leads to.
+    pub(crate) fn queue(&self) -> String {
+        Names::queue_of_word(&self.word)
     }
 
     /// All that it needs but the queue itself, in an order in which nothing is ever without a way on.

@@ -85,8 +85,23 @@ impl Names {
         format!("{work}.due")
     }
 
+    /// The queue in which the baton of a schedule lies.
+    pub(super) fn schedule_queue(&self, schedule: &str) -> String {
+        format!("{}.schedule.{schedule}", self.prefix)
+    }
+
     /// The dead letters of a work queue.
     pub(super) fn dead_queue(work: &str) -> String {
         format!("{work}.dead")
+    }
+
+    /// The jobs of a work queue that may have crashed their workers.
+    pub(super) fn suspect_queue(work: &str) -> String {
+        format!("{work}.suspect")
+    }
+
+    /// What is locked while a queue of dead letters is inspected.
+    pub(super) fn inspection_lock(dead: &str) -> String {
+        format!("{dead}.inspected")
     }
 }

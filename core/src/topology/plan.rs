@@ -14,6 +14,9 @@ use crate::queue::{Queue, QueueKind};
 /// at a dead letter 20 times would destroy it.
 pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 
+/// Of a queue's consumers only the oldest gets messages; the next takes over when that one goes. No policy can set it.
+pub(super) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+
 /// Knows what stands in the broker for each queue. Everything that belongs to one prefix shares the exchanges.
 ///
 /// ```
@@ -23,7 +26,8 @@ pub(super) const NO_DELIVERY_LIMIT: i64 = 2_147_483_647;
 /// let mail = Queue::new("mail");
 /// assert_eq!(topology.work(&mail).destination.routing_key, "mail");
 /// assert_eq!(topology.dead(&mail).destination.exchange, "leveret.dead");
-/// assert_eq!(topology.declarations(&mail).len(), 7);
+/// assert_eq!(topology.suspect_queue(&mail), "mail.suspect");
+/// assert_eq!(topology.declarations(&mail).len(), 8);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -101,6 +105,15 @@ impl Topology {
         }
     }
 
+    /// Where jobs of a queue are put aside that may have crashed their workers: its workers run them one by one, beside nothing else.
+    #[must_use]
+    pub fn suspect(&self, queue: &Queue) -> Target {
+        Target {
+            destination: Destination::queue(self.suspect_queue(queue)),
+            declarations: self.declarations(queue),
+        }
+    }
+
     /// The name of the queue for the due jobs of a queue with a length limit; `None`: they go into the queue itself.
     #[must_use]
     pub fn due_queue(&self, queue: &Queue) -> Option<String> {
@@ -110,6 +123,12 @@ impl Topology {
     /// The names of the queues in which the delayed jobs of all queues wait.
     pub fn delay_queues(&self) -> impl Iterator<Item = String> {
         ladder::queues(&self.names)
+    }
+
+    /// The name of the queue that holds the suspects of a queue.
+    #[must_use]
+    pub fn suspect_queue(&self, queue: &Queue) -> String {
+        Names::suspect_queue(queue.name())
     }
 
     /// The queue in which a delayed job arrives that was published here; `None` where this is no destination of a delay.
@@ -132,6 +151,40 @@ impl Topology {
         self.names.lost_queue()
     }
 
+    /// Whether the jobs of a work queue are also consumed from the queue of this name.
+    pub(crate) fn is_beside(&self, work: &str, name: &str) -> bool {
+        name == Names::due_queue(work) || name == Names::suspect_queue(work)
+    }
+
+    /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.
+    pub(crate) fn inspection_lock(&self, dead: &str) -> String {
+        Names::inspection_lock(dead)
+    }
+
+    /// Where the baton of a schedule lies: a queue whose single active consumer is the schedule's leader.
+    ///
+    /// ```
+    /// use leveret::topology::Topology;
+    ///
+    /// let schedule = Topology::new("leveret").schedule("nightly");
+    /// assert_eq!(schedule.destination.routing_key, "leveret.schedule.nightly");
+    /// ```
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Target {
+        let queue = self.names.schedule_queue(name);
+        // Each failover counts as a failed delivery: a limit would end in the loss of the baton.
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        let declaration = QueueDeclaration {
+            name: queue.clone(),
+            arguments,
+        };
+        Target {
+            destination: Destination::queue(queue),
+            declarations: Arc::from([Declaration::Queue(declaration)]),
+        }
+    }
+
     /// All that a queue needs, in an order in which nothing is ever without its safety net: the net comes first.
     #[must_use]
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
@@ -151,6 +204,7 @@ impl Topology {
             ),
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
+            self.suspects(queue),
         ];
         all.extend(self.due_queue(queue).map(|due| self.queue_for_due_jobs(due, queue)));
         all.push(self.work_queue(queue));
@@ -178,7 +232,8 @@ impl Topology {
             // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
             QueueKind::Classic => {
                 let mut arguments = Arguments::from([("x-queue-type".to_owned(), text("classic"))]);
-                arguments.extend(self.dead_lettering(queue));
+                arguments.append(&mut self.net(queue));
+                arguments.remove("x-dead-letter-strategy");
                 arguments
             }
         };
@@ -201,20 +256,33 @@ impl Topology {
     /// What the queues have whose jobs are run: a backstop against crashes, and dead letters that arrive.
     fn consumed_quorum(&self, queue: &Queue) -> Arguments {
         let mut arguments = quorum(i64::from(queue.limit_of_deliveries()));
-        arguments.extend(self.dead_lettering(queue));
-        arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
+        arguments.append(&mut self.net(queue));
         arguments
     }
 
-    fn dead_lettering(&self, queue: &Queue) -> [(String, Argument); 3] {
-        [
+    /// One job at a time, in one worker at a time. It has no limit of its own: who runs its jobs counts their starts, and the broker would
+    /// count deliveries.
+    fn suspects(&self, queue: &Queue) -> Declaration {
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.append(&mut self.net(queue));
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        Declaration::Queue(QueueDeclaration {
+            name: self.suspect_queue(queue),
+            arguments,
+        })
+    }
+
+    /// What the broker does with a job that is rejected, or has no room: nothing of it is lost.
+    fn net(&self, queue: &Queue) -> Arguments {
+        Arguments::from([
             (
                 "x-dead-letter-exchange".to_owned(),
                 Argument::Text(self.names.dead_exchange()),
             ),
             ("x-dead-letter-routing-key".to_owned(), text(queue.name())),
+            ("x-dead-letter-strategy".to_owned(), text("at-least-once")),
             ("x-overflow".to_owned(), text("reject-publish")),
-        ]
+        ])
     }
 }
 
@@ -304,11 +372,38 @@ mod tests {
     }
 
     #[test]
+    fn suspects_are_in_one_worker_at_a_time_and_dead_letter_to_their_work_queues_dead() {
+        for queue in [Queue::new("mail"), Queue::new("mail").classic()] {
+            let arguments = arguments_of(&Topology::new("leveret").declarations(&queue), "mail.suspect");
+            for (name, value) in [
+                ("x-queue-type", text("quorum")),
+                (SINGLE_ACTIVE_CONSUMER, Argument::Bool(true)),
+                ("x-delivery-limit", Argument::Int(2_147_483_647)),
+                ("x-dead-letter-exchange", text("leveret.dead")),
+                ("x-dead-letter-routing-key", text("mail")),
+                ("x-dead-letter-strategy", text("at-least-once")),
+                ("x-overflow", text("reject-publish")),
+            ] {
+                assert_eq!(arguments.get(name), Some(&value), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn a_classic_queue_gets_only_what_it_understands() {
         let plan = Topology::new("leveret").declarations(&Queue::new("mail").classic());
         let arguments = arguments_of(&plan, "mail");
         assert!(!arguments.contains_key("x-delivery-limit") && !arguments.contains_key("x-dead-letter-strategy"));
         assert_eq!(arguments["x-queue-type"], text("classic"));
+    }
+
+    #[test]
+    fn the_queue_of_a_schedule_has_one_active_consumer_and_outlives_any_number_of_failovers() {
+        let schedule = Topology::new("acme").schedule("nightly");
+        let arguments = arguments_of(&schedule.declarations, "acme.schedule.nightly");
+        assert_eq!(arguments["x-single-active-consumer"], Argument::Bool(true));
+        assert_eq!(arguments["x-delivery-limit"], Argument::Int(NO_DELIVERY_LIMIT));
+        assert_eq!(arguments["x-queue-type"], text("quorum"));
     }
 
     #[test]

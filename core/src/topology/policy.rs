@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::plan::SINGLE_ACTIVE_CONSUMER;
 use crate::broker::{Argument, Arguments, Declaration, QueueDeclaration};
 
-/// The one argument of a queue that no policy can set.
-const QUEUE_TYPE: &str = "x-queue-type";
+/// The arguments of a queue that no policy can set.
+const DECLARED_ONLY: [&str; 2] = ["x-queue-type", SINGLE_ACTIVE_CONSUMER];
 
 /// A policy that an operator sets where the topology mode is
 /// [`Minimal`](crate::TopologyMode::Minimal): what a declaration would have said, in a form that can be changed while the
@@ -42,7 +43,9 @@ impl Policy {
             Declaration::Queue(queue) => (&queue.name, Kind::Queues, &queue.arguments),
             Declaration::Binding(_) | Declaration::ExchangeBinding(_) => return None,
         };
-        let keys = arguments.iter().filter(|(name, _)| *name != QUEUE_TYPE);
+        let keys = arguments
+            .iter()
+            .filter(|(name, _)| !DECLARED_ONLY.contains(&name.as_str()));
         let definition: Arguments = keys
             .map(|(name, value)| (name.trim_start_matches("x-").to_owned(), value.clone()))
             .collect();
@@ -75,6 +78,7 @@ impl Policy {
             let value = match value {
                 Argument::Text(text) => serde_json::Value::from(text.as_str()),
                 Argument::Int(number) => serde_json::Value::from(*number),
+                Argument::Bool(value) => serde_json::Value::from(*value),
             };
             (name.clone(), value)
         });
@@ -98,7 +102,7 @@ pub(super) fn bare(declaration: &Declaration) -> Declaration {
         }
         Declaration::Queue(queue) => {
             let mut arguments = queue.arguments.clone();
-            arguments.retain(|name, _| name == QUEUE_TYPE);
+            arguments.retain(|name, _| DECLARED_ONLY.contains(&name.as_str()));
             Declaration::Queue(QueueDeclaration {
                 name: queue.name.clone(),
                 arguments,
@@ -147,7 +151,7 @@ mod tests {
             };
             let said = Policy::of(declaration).map_or(0, |policy| policy.definition.len());
             assert_eq!(all.len(), left.len() + said, "{declaration:?}");
-            assert!(left.keys().all(|name| name == QUEUE_TYPE), "{left:?}");
+            assert!(left.keys().all(|name| name == "x-queue-type"), "{left:?}");
         }
     }
 

@@ -135,6 +135,10 @@ impl fmt::Debug for MemoryBroker {
 
 #[async_trait]
 impl Broker for MemoryBroker {
+    fn clock(&self) -> Clock {
+        self.hub.clock
+    }
+
     async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
         let fault = self.hub.with(|world| world.fault(FaultPoint::Connect));
         if let Fault::DelayAnswer(delay) = fault {

@@ -14,7 +14,7 @@ use super::puller::MemoryPuller;
 use super::refusal;
 use super::world::World;
 use crate::broker::topology::{Declaration, QueueDepth};
-use crate::broker::{BrokerError, Consumer, Health, Publisher, Puller, Session};
+use crate::broker::{BrokerError, Consumer, Duplex, Health, Publisher, Puller, Session};
 use crate::watch;
 
 /// How long a command waits for a blocked connection.
@@ -172,6 +172,19 @@ impl Session for MemorySession {
         let start = |world: &mut World, connection| world.open_puller(connection, queue);
         let channel = self.line.open(FaultPoint::Consume, start).await?;
         Ok(Box::new(MemoryPuller::new(self.line.clone(), channel, queue)))
+    }
+
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let take = |world: &mut World, connection| Ok(world.lock(connection, name));
+        self.line.call(FaultPoint::Declare, take).await
+    }
+
+    async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
+        let start = |world: &mut World, connection| world.open_duplex(connection, queue, prefetch);
+        let channel = self.line.open(FaultPoint::Consume, start).await?;
+        let consumer = MemoryConsumer::new(self.line.clone(), channel);
+        let publisher = MemoryPublisher::new(self.line.clone(), channel);
+        Ok(Duplex::new(Box::new(consumer), Box::new(publisher)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

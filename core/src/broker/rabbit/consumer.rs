@@ -41,8 +41,13 @@ struct Cancelled {
 
 impl RabbitConsumer {
     pub(super) async fn open(line: Arc<Line>, queue: &str, prefetch: u16) -> Result<Self, BrokerError> {
-        let (queue, deadline) = (short(queue)?, line.deadlines.rpc);
         let channel = line.open_channel().await?;
+        Self::on(channel, line, queue, prefetch).await
+    }
+
+    /// Consumes on a channel that is open already.
+    pub(super) async fn on(channel: Channel, line: Arc<Line>, queue: &str, prefetch: u16) -> Result<Self, BrokerError> {
+        let (queue, deadline) = (short(queue)?, line.deadlines.rpc);
         // Prefetch 0 would mean no limit. Never global: a quorum queue closes the connection over it.
         let limiting = channel.basic_qos(prefetch.max(1), BasicQosOptions { global: false });
         within(deadline, "setting the prefetch", limiting).await?;

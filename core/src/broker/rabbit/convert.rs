@@ -73,6 +73,7 @@ pub(super) fn arguments(arguments: &Arguments) -> Result<FieldTable, BrokerError
         let value = match argument {
             Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
             Argument::Int(value) => AMQPValue::LongLongInt(*value),
+            Argument::Bool(value) => AMQPValue::Boolean(*value),
         };
         table.insert(short(name)?, value);
     }

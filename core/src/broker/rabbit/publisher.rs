@@ -44,6 +44,11 @@ pub(super) struct RabbitPublisher {
 impl RabbitPublisher {
     pub(super) async fn open(line: Arc<Line>) -> Result<Self, BrokerError> {
         let channel = line.open_channel().await?;
+        Self::on(channel, line).await
+    }
+
+    /// Publishes on a channel that is open already.
+    pub(super) async fn on(channel: Channel, line: Arc<Line>) -> Result<Self, BrokerError> {
         let selecting = channel.confirm_select(ConfirmSelectOptions::default());
         within(line.deadlines.rpc, "opening a channel for publishing", selecting).await?;
         let signal = Arc::new(Signal::default());

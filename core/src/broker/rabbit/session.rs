@@ -14,8 +14,13 @@ use super::error::{short, within};
 use super::line::Line;
 use super::publisher::RabbitPublisher;
 use super::puller::RabbitPuller;
-use crate::broker::{BrokerError, Consumer, Declaration, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session};
+use crate::broker::{
+    Argument, BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
+};
 use crate::watch;
+
+/// How RabbitMQ begins its answer (405) where a queue is another connection's own.
+const LOCKED: &str = "RESOURCE_LOCKED";
 
 pub(super) struct RabbitSession {
     line: Arc<Line>,
@@ -130,6 +135,34 @@ impl Session for RabbitSession {
 
     async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
         Ok(Box::new(RabbitPuller::open(Arc::clone(&self.line), queue).await?))
+    }
+
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let name = short(name)?;
+        let channel = self.line.open_channel().await?;
+        // Gone with the connection. The kind is said, lest a virtual host's default be one that cannot be exclusive.
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let kind = arguments(&[("x-queue-type".to_owned(), Argument::Text("classic".to_owned()))].into())?;
+        let declaring = channel.queue_declare(name, options, kind);
+        match within(self.line.deadlines.rpc, "taking a lock", declaring).await {
+            Ok(_) => {
+                self.line.close_channel(&channel).await;
+                Ok(true)
+            }
+            Err(error) if error.to_string().starts_with(LOCKED) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
+        let channel = self.line.open_channel().await?;
+        // First of all the confirms: a delivery may be answered with a publish as soon as it comes.
+        let publisher = RabbitPublisher::on(channel.clone(), Arc::clone(&self.line)).await?;
+        let consumer = RabbitConsumer::on(channel, Arc::clone(&self.line), queue, prefetch).await?;
+        Ok(Duplex::new(Box::new(consumer), Box::new(publisher)))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

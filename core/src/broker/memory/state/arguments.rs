@@ -5,12 +5,7 @@ use crate::broker::BrokerError;
 use crate::broker::topology::{Argument, Arguments, QueueDeclaration};
 
 /// The arguments that this broker would have to obey and cannot.
-const UNSUPPORTED: [&str; 4] = [
-    "x-expires",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-single-active-consumer",
-];
+const UNSUPPORTED: [&str; 3] = ["x-expires", "x-max-length-bytes", "x-max-priority"];
 
 /// The texts that are allowed, and what RabbitMQ says to others.
 const TEXTS: [(&str, &[&str], &str); 2] = [

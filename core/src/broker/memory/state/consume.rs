@@ -95,7 +95,7 @@ impl State {
             return;
         };
         while state.ready() > 0
-            && let Some(id) = state.line.next()
+            && let Some(id) = state.line.next(state.settings.single_active)
         {
             let Some(consumer) = self.consumers.get_mut(&id) else {
                 continue;
@@ -156,6 +156,13 @@ impl State {
         subscription.standing = Standing::Cancelled;
         if let Some(state) = self.queues.get_mut(&subscription.queue) {
             state.line.consumers.remove(&consumer);
+        }
+    }
+
+    /// Hands what waits in a consumer's queue to whoever is its turn now.
+    pub(crate) fn serve_queue_of(&mut self, consumer: ConsumerId) {
+        if let Some(queue) = self.consumers.get(&consumer).map(|it| Arc::clone(&it.queue)) {
+            self.serve(&queue);
         }
     }
 

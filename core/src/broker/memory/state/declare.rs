@@ -132,6 +132,7 @@ fn bare(argument: &Argument) -> String {
     match argument {
         Argument::Text(text) => format!("'{text}'"),
         Argument::Int(number) => format!("'{number}'"),
+        Argument::Bool(value) => format!("'{value}'"),
     }
 }
 
@@ -141,5 +142,6 @@ fn typed(argument: Option<&Argument>) -> String {
         None => "none".to_owned(),
         Some(value @ Argument::Text(_)) => format!("the value {} of type 'longstr'", bare(value)),
         Some(value @ Argument::Int(_)) => format!("the value {} of type 'long'", bare(value)),
+        Some(value @ Argument::Bool(_)) => format!("the value {} of type 'bool'", bare(value)),
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) refuses: bool,
     /// How long a message may wait here.
     pub(crate) message_ttl: Option<Duration>,
+    /// Only the oldest consumer gets deliveries.
+    pub(crate) single_active: bool,
 }
 
 impl Settings {
@@ -78,6 +80,7 @@ impl Settings {
             message_ttl: number("x-message-ttl")
                 .and_then(|millis| u64::try_from(millis).ok())
                 .map(Duration::from_millis),
+            single_active: arguments.get("x-single-active-consumer") == Some(&Argument::Bool(true)),
         }
     }
 }
@@ -275,7 +278,13 @@ impl Line {
     }
 
     /// The next consumer. Those that left while they stood in line are skipped here.
-    pub(crate) fn next(&mut self) -> Option<ConsumerId> {
+    pub(crate) fn next(&mut self, single_active: bool) -> Option<ConsumerId> {
+        if single_active {
+            // Ids rise: the first is the one that has been there longest. It may be busy; the others wait all the same.
+            let active = *self.consumers.first()?;
+            let at = self.waiting.iter().position(|waiting| *waiting == active)?;
+            return self.waiting.remove(at);
+        }
         while let Some(consumer) = self.waiting.pop_front() {
             if self.consumers.contains(&consumer) {
                 return Some(consumer);

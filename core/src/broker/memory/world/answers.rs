@@ -74,6 +74,12 @@ impl AnswerBox {
 impl World {
     pub(in crate::broker::memory) fn open_publisher(&mut self, connection: u64) -> Result<u64, BrokerError> {
         let id = self.new_id();
+        self.open_publisher_on(connection, id)?;
+        Ok(id)
+    }
+
+    /// Publishing on the channel of this id, which may consume as well.
+    pub(super) fn open_publisher_on(&mut self, connection: u64, id: u64) -> Result<(), BrokerError> {
         let home = self.connections.get_mut(&connection).ok_or_else(refusal::lost)?;
         home.publishers.insert(id);
         let answers = AnswerBox {
@@ -86,7 +92,7 @@ impl World {
             waker: None,
         };
         self.publishers.insert(id, answers);
-        Ok(id)
+        Ok(())
     }
 
     /// Forgets a channel whose owner is gone.

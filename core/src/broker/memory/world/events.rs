@@ -41,6 +41,18 @@ impl World {
         started.map(|()| id)
     }
 
+    /// A channel that consumes and publishes: both halves have its id, so what ends it ends both.
+    pub(in crate::broker::memory) fn open_duplex(
+        &mut self,
+        connection: u64,
+        queue: &str,
+        prefetch: u16,
+    ) -> Result<u64, BrokerError> {
+        let id = self.consume(connection, queue, prefetch)?;
+        self.open_publisher_on(connection, id)?;
+        Ok(id)
+    }
+
     fn open_channel(&mut self, connection: u64) -> Result<u64, BrokerError> {
         let id = self.new_id();
         let home = self.connections.get_mut(&connection).ok_or_else(refusal::lost)?;
@@ -83,8 +95,9 @@ impl World {
         }
     }
 
-    /// Closes a channel whose owner is gone: what it did not settle goes back.
+    /// Closes a channel whose owner is gone: what it did not settle goes back, and if it publishes as well, that ends too.
     pub(in crate::broker::memory) fn drop_consumer(&mut self, id: u64) {
+        self.end_publisher(id, &refusal::closed());
         let Some(events) = self.consumers.remove(&id) else {
             return;
         };
@@ -140,6 +153,7 @@ impl World {
         }
         self.state.unsubscribe(id);
         self.end_stream(id);
+        self.state.serve_queue_of(id);
         self.distribute();
         Ok(())
     }
@@ -218,6 +232,8 @@ impl World {
         if fault == Fault::CancelConsumer {
             self.state.unsubscribe(id);
             self.end_stream(id);
+            self.state.serve_queue_of(id);
+            self.distribute();
         }
         self.strike(fault, Moment::After, connection, id);
         delivery
