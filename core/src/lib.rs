@@ -101,8 +101,9 @@ pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
 #[cfg(feature = "_runtime")]
 pub use inspector::{
-    DeadLetterRecord, DeadLetters, Death, DiedBy, Filter, Fingerprint, Group, InspectError, Letter, LetterId, Listing,
-    Partial, Scan, ScanLimits,
+    DeadLetterRecord, DeadLetters, Death, DiedBy, Discard, DiscardReport, Export, Filter, Fingerprint, Group, Import,
+    ImportReport, Imported, ImportedLine, InspectError, Letter, LetterId, Listing, MAX_REDRIVES, Partial, Redrive,
+    RedriveEvent, RedriveReport, Redriven, Refusal, Refused, Scan, ScanLimits,
 };
 pub use job::Job;
 #[cfg(feature = "_runtime")]

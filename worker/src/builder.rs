@@ -19,7 +19,7 @@ use crate::worker::Worker;
 #[must_use = "a builder does nothing until `build()`"]
 pub struct WorkerBuilder {
     source: Source,
-    draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 impl WorkerBuilder {
@@ -35,7 +35,7 @@ impl WorkerBuilder {
     /// # Errors
     /// [`BuildError`] with one sentence for each problem, all of them at once: a URL that cannot be used, two handlers of a job, a name or
     /// alias claimed twice, a state that a handler takes and the worker lacks, two definitions of a queue, a timeout that the broker would
-    /// not wait for, a number out of range, a queue without jobs, no handler at all.
+    /// not wait for, a number out of range, a queue without jobs, a schedule that cannot be kept, no handler at all.
     pub fn build(self) -> Result<Worker, BuildError> {
         match (self.source.resolve(), self.draft.plan()) {
             (Ok(connection), Ok(plan)) => Ok(Worker::new(plan, connection)),

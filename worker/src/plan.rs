@@ -15,6 +15,7 @@ use crate::config::{QueuePlan, QueueSetting, Settings};
 use crate::handler::{JobSpec, Registration};
 use crate::middleware::Middlewares;
 use crate::registry::Registry;
+use crate::schedule::{self, SchedulePlan, plan_schedules};
 use crate::states::States;
 use crate::terms::TermsDraft;
 use queues::plan_queues;
@@ -31,6 +32,7 @@ pub(crate) struct Draft {
     pub(crate) terms: TermsDraft,
     /// Jobs whose queue is another than their type's.
     pub(crate) routes: Vec<Route>,
+    pub(crate) schedules: Vec<schedule::Draft>,
     /// What was wrong as soon as it was written.
     pub(crate) problems: Vec<String>,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Plan {
     pub(crate) routes: Vec<Route>,
     /// By name, so that everything that goes through the queues does so in one order.
     pub(crate) queues: Vec<QueuePlan>,
+    pub(crate) schedules: Vec<SchedulePlan>,
 }
 
 /// Why a worker cannot be built: one sentence per problem, all of them.
@@ -113,6 +116,7 @@ impl Draft {
         problems.extend(self.terms.problems(&jobs));
         problems.extend(jobs.iter().filter_map(|job| too_long(job, &settings)));
         problems.extend(self.middlewares.jobs().filter_map(|job| around_nothing(job, &jobs)));
+        let schedules = plan_schedules(self.schedules, &self.routes, &mut problems);
         let mut of_queues = Vec::new();
         let queues = plan_queues(&jobs, self.queues, &settings, &mut of_queues);
         let threads = threads(&jobs, &queues, &settings, &mut of_queues);
@@ -140,6 +144,7 @@ impl Draft {
             states: Arc::new(self.states),
             routes: self.routes,
             queues,
+            schedules,
         })
     }
 }

@@ -8,24 +8,35 @@
 //! - what is done with them: `looking`, `redrive`, `discard`, `export`, `import` (their lines: `line`, `value`, `base64`)
 //! - `error` ([`InspectError`])
 
+mod base64;
 mod bounds;
 mod death;
+mod discard;
 mod error;
+mod export;
 mod filter;
 mod fingerprint;
 mod hold;
+mod import;
+mod line;
 mod looking;
 mod record;
+mod redrive;
 mod shape;
 mod source;
+mod value;
 
 pub use bounds::{Partial, Scan, ScanLimits};
 pub use death::{Death, DiedBy};
+pub use discard::{Discard, DiscardReport};
 pub use error::InspectError;
+pub use export::Export;
 pub use filter::Filter;
 pub use fingerprint::Fingerprint;
+pub use import::{Import, ImportReport, Imported, ImportedLine};
 pub use looking::{Group, Letter, Listing};
 pub use record::{DeadLetterRecord, LetterId};
+pub use redrive::{MAX_REDRIVES, Redrive, RedriveEvent, RedriveReport, Redriven, Refusal, Refused};
 use source::Source;
 
 use crate::queue::Queue;

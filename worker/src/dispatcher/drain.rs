@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use leveret::broker::Consumer;
 use tokio::time::timeout;
 
 use super::{Dispatcher, Phase, Stop};
 use crate::health::QueueState;
+use crate::joined::JoinedConsumer;
 
 /// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ impl Dispatcher {
         self.close(unused);
     }
 
-    fn close(&mut self, consumer: Option<Box<dyn Consumer>>) {
+    fn close(&mut self, consumer: Option<JoinedConsumer>) {
         if let Some(consumer) = consumer {
             self.tasks.closings.spawn(consumer.close());
         }

@@ -227,7 +227,12 @@ impl Dispatcher {
             Stop::Shutdown => return false,
             Stop::Cancelled => {
                 self.taken_back(&Taking::ConsumerCancelled);
-                self.retire();
+                if self.channels.bring() {
+                    // Of two queues one is gone. Both are consumed anew.
+                    self.halt().await;
+                } else {
+                    self.retire();
+                }
                 self.hand.doubt_leases();
             }
             Stop::Lost(error) => {

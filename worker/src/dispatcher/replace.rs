@@ -71,8 +71,8 @@ impl Dispatcher {
         );
         match purpose {
             Purpose::Return => self.requeue(number),
-            Purpose::Retry => self.run_again_here(number, 1),
-            Purpose::Snooze => self.run_again_here(number, 0),
+            Purpose::Retry { .. } => self.run_again_here(number, 1),
+            Purpose::Snooze { .. } => self.run_again_here(number, 0),
             Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }

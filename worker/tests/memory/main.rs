@@ -17,5 +17,6 @@ mod outcomes;
 mod pausing;
 mod queues;
 mod retrying;
+mod schedules;
 mod shutdown;
 mod successors;
