@@ -12,10 +12,15 @@ use crate::shell;
 
 /// What runs on a second version at every change: what a broker promises us, what we promise when it is killed,
 /// and what others see of us through it.
-const ON_SECOND: [Suite; 3] = [CONTRACT, Suite::whole("kill"), Suite::whole("interop")];
+const ON_SECOND: [Suite; 4] = [
+    CONTRACT,
+    Suite::whole("kill"),
+    Suite::whole("interop"),
+    Suite::whole("dead_letters"),
+];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 10] = [
+const ON_REQUEST: [Suite; 11] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
@@ -25,6 +30,7 @@ const ON_REQUEST: [Suite; 10] = [
     Suite::whole("kit"),
     Suite::whole("cluster"),
     Suite::whole("topology"),
+    Suite::whole("dead_letters"),
     Suite::whole("interop"),
 ];
 
