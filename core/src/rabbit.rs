@@ -13,6 +13,7 @@ use crate::connect::ConnectOptions;
 use crate::connect::Endpoint;
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
+use crate::ledger::Target;
 use crate::producer::{EnqueueMiddleware, Producer, Targets, Ways};
 use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
@@ -212,6 +213,19 @@ impl Rabbit {
     /// # }
     /// ```
     pub async fn declare(&self, queue: &Queue) -> Result<(), TopologyError> {
+        self.ensure(queue, &self.inner.targets.of(queue)).await
+    }
+
+    /// Like [`declare`](Self::declare), and also what the queue's delayed jobs and retries need: the delay ladder, which all queues of a vhost
+    /// share. Otherwise the first job that has to wait makes it.
+    ///
+    /// # Errors
+    /// [`TopologyError`] naming what failed and what to do about it.
+    pub async fn declare_with_delays(&self, queue: &Queue) -> Result<(), TopologyError> {
+        self.ensure(queue, &self.inner.targets.delayed(queue)).await
+    }
+
+    async fn ensure(&self, queue: &Queue, target: &Target) -> Result<(), TopologyError> {
         let options = self.options();
         let mut state = self.publishing().state();
         let connected = state.wait_for(|state| state.session().is_some());
@@ -228,7 +242,6 @@ impl Rabbit {
                 return Err(TopologyError::no_connection(queue, error));
             }
         };
-        let target = self.inner.targets.of(queue);
         ensure(&**session, options.topology_mode(), &target.declarations).await
     }
 

@@ -1,5 +1,7 @@
 //! How a worker is put together: [`WorkerBuilder`].
 
+mod retrying;
+
 use std::time::Duration;
 
 use leveret::{Job, Queue};
@@ -17,7 +19,7 @@ use crate::worker::Worker;
 #[must_use = "a builder does nothing until `build()`"]
 pub struct WorkerBuilder {
     source: Source,
-    draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 impl WorkerBuilder {
@@ -33,7 +35,7 @@ impl WorkerBuilder {
     /// # Errors
     /// [`BuildError`] with one sentence for each problem, all of them at once: a URL that cannot be used, two handlers of a job, a name or
     /// alias claimed twice, a state that a handler takes and the worker lacks, two definitions of a queue, a timeout that the broker would
-    /// not wait for, a number out of range, a queue without jobs, no handler at all.
+    /// not wait for, a number out of range, a queue without jobs, a schedule that cannot be kept, no handler at all.
     pub fn build(self) -> Result<Worker, BuildError> {
         match (self.source.resolve(), self.draft.plan()) {
             (Ok(connection), Ok(plan)) => Ok(Worker::new(plan, connection)),
@@ -225,6 +227,14 @@ impl WorkerBuilder {
     /// How long an attempt may run whose job type sets no timeout. 25 minutes by default.
     pub fn job_timeout(mut self, timeout: Duration) -> Self {
         self.draft.settings.job_timeout = timeout;
+        self
+    }
+
+    /// The same for the jobs of one queue; it wins over the worker's. What the job type sets (`timeout = "…"`) wins over both, and what the
+    /// producer sets for one job over everything.
+    pub fn job_timeout_on(mut self, queue: &Queue, timeout: Duration) -> Self {
+        let timeouts = &mut self.draft.settings.queue_timeouts;
+        timeouts.insert(queue.name().to_owned(), timeout);
         self
     }
 

@@ -8,6 +8,7 @@ use leveret::{Producer, Rabbit};
 use crate::dispatcher::Phase;
 use crate::health::{QueueState, WorkerHealth};
 use crate::running::Controls;
+use crate::schedule::ScheduleState;
 
 /// Watches and stops a [`Worker`](crate::Worker) from elsewhere: a readiness probe, an admin endpoint, a test. Cheap to clone.
 ///
@@ -86,6 +87,22 @@ impl WorkerHandle {
         }
     }
 
+    /// What the worker's schedules are doing, by name.
+    #[must_use]
+    pub fn schedules(&self) -> BTreeMap<String, ScheduleState> {
+        self.controls.schedules.borrow().clone()
+    }
+
+    /// Waits until the state of a schedule differs from `last`, and gives it.
+    pub async fn schedules_changed(&self, last: &BTreeMap<String, ScheduleState>) -> BTreeMap<String, ScheduleState> {
+        let mut board = self.controls.schedules.subscribe();
+        match board.wait_for(|states| states != last).await {
+            Ok(states) => states.clone(),
+            // The handle itself keeps the board's sender.
+            Err(_) => self.schedules(),
+        }
+    }
+
     /// The state in a form that a health endpoint can answer with.
     ///
     /// ```
@@ -98,7 +115,7 @@ impl WorkerHandle {
     /// ```
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
-        WorkerHealth::new(self.state())
+        WorkerHealth::new(self.state(), self.schedules())
     }
 
     /// Waits until the worker begins to end, for whatever reason: a signal, [`WorkerHandle::shutdown`], an error. What shall

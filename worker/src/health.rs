@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use leveret::watch;
 
+use crate::schedule::ScheduleState;
+
 /// What a worker is doing on one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,11 +55,12 @@ impl fmt::Display for QueueState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerHealth {
     queues: BTreeMap<String, QueueState>,
+    schedules: BTreeMap<String, ScheduleState>,
 }
 
 impl WorkerHealth {
-    pub(crate) fn new(queues: BTreeMap<String, QueueState>) -> Self {
-        Self { queues }
+    pub(crate) fn new(queues: BTreeMap<String, QueueState>, schedules: BTreeMap<String, ScheduleState>) -> Self {
+        Self { queues, schedules }
     }
 
     /// Whether every queue is being consumed. `false` during an outage, and during a shutdown: no new work, and no restart either.
@@ -70,6 +73,11 @@ impl WorkerHealth {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.queues.is_empty() && self.queues.values().any(|state| *state != QueueState::Stopped)
+    }
+
+    /// The schedules by name. They do not count for readiness: another replica takes over what this one cannot do.
+    pub fn schedules(&self) -> impl Iterator<Item = (&str, &ScheduleState)> {
+        self.schedules.iter().map(|(name, state)| (name.as_str(), state))
     }
 
     /// The queues by name.
@@ -87,7 +95,10 @@ impl fmt::Display for WorkerHealth {
         })?;
         self.queues
             .iter()
-            .try_for_each(|(queue, state)| write!(f, "; {queue}: {state}"))
+            .try_for_each(|(queue, state)| write!(f, "; {queue}: {state}"))?;
+        self.schedules
+            .iter()
+            .try_for_each(|(schedule, state)| write!(f, "; schedule {schedule}: {state}"))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::pulse::Pulses;
 use crate::report::{ExitReport, QueueReport};
 use crate::run_error::RunError;
+use crate::schedule::{self, Leader, ScheduleState};
 use crate::source::Connection;
 
 /// What a worker and its handles share.
@@ -25,6 +26,8 @@ pub(crate) struct Controls {
     pub(crate) phase: watch::Sender<Phase>,
     /// Written by the dispatchers, read by the handles.
     pub(crate) board: Arc<Board>,
+    /// Written by the schedules, read by the handles.
+    pub(crate) schedules: Arc<schedule::Board>,
     /// Written by the dispatchers, read by whoever waits until nothing is in hand.
     pub(crate) load: Arc<Load>,
     /// Written by the dispatchers, read by whoever drains the worker.
@@ -35,16 +38,24 @@ pub(crate) struct Controls {
 
 impl Controls {
     /// For a worker with these queues.
-    pub(crate) fn new<'a>(queues: impl IntoIterator<Item = &'a str>) -> Arc<Self> {
+    pub(crate) fn new<'a>(
+        queues: impl IntoIterator<Item = &'a str>,
+        schedules: impl IntoIterator<Item = &'a str>,
+    ) -> Arc<Self> {
         let board = Arc::default();
         let pulse = |queue: &str| {
             Reporter::new(queue, Arc::clone(&board));
             (queue.to_owned(), Arc::default())
         };
+        let timetable = Arc::default();
+        for schedule in schedules {
+            schedule::Reporter::new(schedule, Arc::clone(&timetable));
+        }
         let pulses = queues.into_iter().map(pulse).collect();
         Arc::new(Self {
             phase: watch::Sender::new(Phase::Running),
             board,
+            schedules: timetable,
             load: Arc::default(),
             pulses,
             rabbit: Mutex::default(),
@@ -89,15 +100,21 @@ impl Drop for StoppedAtLast {
                 *state = QueueState::Stopped;
             }
         });
+        self.0.schedules.send_modify(|states| {
+            for state in states.values_mut() {
+                *state = ScheduleState::Stopped;
+            }
+        });
     }
 }
 
-type Dispatchers = JoinSet<(String, Result<QueueReport, TopologyError>)>;
+/// Each ends with the name of its queue, or its schedule's queue; only one that is consumed has a report.
+type Tasks = JoinSet<(String, Result<Option<QueueReport>, TopologyError>)>;
 
 /// A worker that runs. Dropping it aborts everything.
 #[derive(Debug)]
 pub(crate) struct Running {
-    dispatchers: Dispatchers,
+    tasks: Tasks,
     pub(crate) rabbit: Rabbit,
     /// Whether the connections are the worker's own, to be closed with it.
     own: bool,
@@ -105,7 +122,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a dispatcher for each queue.
+    /// Starts a dispatcher for each queue and a leader for each schedule.
     pub(crate) fn start(plan: Plan, connection: Connection, stopped: StoppedAtLast) -> Result<Self, RunError> {
         let (rabbit, own) = match connection {
             Connection::Own(options) => (Rabbit::start(*options).map_err(RunError::connect)?, true),
@@ -117,14 +134,14 @@ impl Running {
         });
         stopped.0.set_rabbit(Some(rabbit.clone()));
         Ok(Self {
-            dispatchers: start(plan, &rabbit, &stopped.0),
+            tasks: start(plan, &rabbit, &stopped.0),
             rabbit,
             own,
             stopped,
         })
     }
 
-    /// Waits for the dispatchers to end, and passes on what ends them. One that fails ends them all.
+    /// Waits for all tasks to end, and passes on what ends them. One that fails ends them all.
     pub(crate) async fn watch(&mut self, shutdown: impl Future, abort: impl Future) -> Result<ExitReport, RunError> {
         let controls = &self.stopped.0;
         let (mut shutdown, mut abort) = (pin!(shutdown), pin!(abort));
@@ -142,14 +159,15 @@ impl Running {
                     shutting_down = true;
                     controls.advance(Phase::Draining);
                 }
-                ended = self.dispatchers.join_next() => match ended {
+                ended = self.tasks.join_next() => match ended {
                     None => break,
-                    Some(Ok((name, Ok(queue)))) => report.add(name, queue),
+                    Some(Ok((name, Ok(Some(queue))))) => report.add(name, queue),
+                    Some(Ok((_, Ok(None)))) => {}
                     Some(Ok((queue, Err(error)))) => {
                         controls.advance(Phase::Draining);
                         failure.get_or_insert(RunError::topology(queue, error));
                     }
-                    // A dispatcher runs no code of the application, so this is a fault of ours: it must not pass for an end.
+                    // No task runs code of the application unguarded, so this is a fault of ours: it must not pass for an end.
                     Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                 },
             }
@@ -159,15 +177,16 @@ impl Running {
 
     /// Closes the connections, if they are its own.
     pub(crate) async fn close(self) {
-        drop(self.dispatchers);
+        drop(self.tasks);
         if self.own {
             self.rabbit.close().await;
         }
     }
 }
 
-fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
-    let mut dispatchers = JoinSet::new();
+fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
+    let mut tasks = JoinSet::new();
+    let (longest_hold, schedules) = (plan.settings.longest_hold(), plan.schedules);
     for queue in plan.queues {
         let name = queue.queue.name().to_owned();
         let surroundings = Surroundings {
@@ -187,7 +206,18 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Dispatchers {
             shutdown_grace: plan.settings.shutdown_grace,
         };
         let dispatcher = Dispatcher::new(setup, rabbit);
-        dispatchers.spawn(async move { (name, dispatcher.run().await) });
+        tasks.spawn(async move { (name, dispatcher.run().await.map(Some)) });
     }
-    dispatchers
+    for plan in schedules {
+        let name = plan.name.clone();
+        let setup = schedule::Setup {
+            reporter: schedule::Reporter::new(&name, controls.schedules.clone()),
+            plan,
+            phase: controls.phase.subscribe(),
+            longest_hold,
+        };
+        let leader = Leader::new(setup, rabbit);
+        tasks.spawn(async move { (name, leader.run().await.map(|()| None)) });
+    }
+    tasks
 }

@@ -42,6 +42,10 @@ pub const FAILURE_QUEUE: &str = "leveret-failure-queue";
 pub const FAILURE_AT: &str = "leveret-failure-at-ms";
 /// On a dead letter: the worker's name.
 pub const FAILURE_WORKER: &str = "leveret-failure-worker";
+/// On a job that a schedule has enqueued: the schedule's name.
+pub const SCHEDULE: &str = "leveret-schedule";
+/// On a job that a schedule has enqueued: when it was due, in milliseconds since the Unix epoch.
+pub const TICK: &str = "leveret-tick-ms";
 
 /// The prefix of everything above. Users' own headers must not begin with it.
 pub const PREFIX: &str = "leveret-";

@@ -13,4 +13,4 @@ pub use history::{History, PastAttempt};
 pub use incoming::{DecodeError, Incoming};
 pub use limits::{DEFAULT_FRAME_MAX, Limits, TooLarge};
 pub use outgoing::Envelope;
-pub use republish::{Failure, Republish, fit_header, republish};
+pub use republish::{Failure, Republish, fit_header, republish, set_due};

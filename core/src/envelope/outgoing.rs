@@ -80,6 +80,9 @@ pub struct Envelope {
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     headers: Headers,
     made_at: u64,
+    /// When it is to run, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
 }
 
 impl Envelope {
@@ -111,6 +114,7 @@ impl Envelope {
             timeout: None,
             expires: None,
             headers: Headers::new(),
+            due: None,
             made_at: now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
         .expiring_as::<J>(now))
@@ -193,6 +197,17 @@ impl Envelope {
         self
     }
 
+    /// Has the job run at this time, and not before: within a year from when it is enqueued, and at once if that is over by then. The time is
+    /// kept to the millisecond, in a stored envelope too, so an outbox that comes late makes nothing later than it would be anyway.
+    ///
+    /// It is a time of the clock of whoever enqueues the envelope. Where another machine made it, the two clocks' difference counts.
+    #[must_use]
+    pub fn with_due(mut self, at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.due = Some(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
     /// Adds a header of the application's own.
     ///
     /// # Errors
@@ -226,6 +241,12 @@ impl Envelope {
     #[must_use]
     pub fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// When the job is to run, as set with [`Envelope::with_due`]; `None`: at once.
+    #[must_use]
+    pub fn due(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.due?))
     }
 
     /// The job as JSON.
@@ -287,6 +308,10 @@ impl Envelope {
         if let Some(millis) = self.expires {
             let millis = i64::try_from(millis).unwrap_or(i64::MAX);
             table.insert(headers::EXPIRES.to_owned(), HeaderValue::Int(millis));
+        }
+        if let Some(due) = self.due {
+            let millis = i64::try_from(due).unwrap_or(i64::MAX);
+            table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
         }
         table
     }

@@ -80,7 +80,8 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
     let properties = &mut successor.properties;
     properties.message_id = Some(id.as_str().to_owned());
     let table = &mut properties.headers;
-    table.retain(|name, _| !headers::is_broker_bookkeeping(name) && name != headers::RESENT);
+    let of_this_message = |name: &str| matches!(name, headers::RESENT | headers::DUE);
+    table.retain(|name, _| !headers::is_broker_bookkeeping(name) && !of_this_message(name));
     let hop = table
         .get(headers::HOP)
         .and_then(HeaderValue::as_int)
@@ -104,6 +105,14 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
         }
     }
     successor
+}
+
+/// Writes into a message when it is due, to the millisecond: sent through the delay ladder, it arrives then, however late it is sent.
+pub fn set_due(message: &mut Message, at: SystemTime) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let table = &mut message.properties.headers;
+    table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
 }
 
 fn record(table: &mut Headers, attempt: u32, failure: &Failure) {

@@ -15,9 +15,10 @@ use super::channel::{Channel, ChannelEvent};
 use super::room::Room;
 use super::{Command, LaneSettings, Waiter};
 use crate::broker::{BrokerError, BrokerErrorKind};
+use crate::connect::TopologyMode;
 use crate::ledger::{Ledger, Reply, Resolved, Settings};
 use crate::supervisor::{LinkState, stopped};
-use crate::topology::{TopologyError, ensure};
+use crate::topology::{TopologyError, ensure, look};
 use crate::watch;
 
 /// How many commands are taken in one turn.
@@ -151,9 +152,12 @@ impl LaneTask {
         while let Some((line, declarations)) = self.ledger.next_to_declare() {
             let (session, mode) = (Arc::clone(&session), self.settings.mode);
             self.declaring.push(Box::pin(async move {
-                let result = ensure(&*session, mode, &declarations)
-                    .await
-                    .map_err(TopologyError::into_broker_error);
+                let prepared = match mode {
+                    // Only delayed jobs come to this: nobody would tell that their queue is missing.
+                    TopologyMode::None => look(&*session, &declarations).await,
+                    _ => ensure(&*session, mode, &declarations).await,
+                };
+                let result = prepared.map_err(TopologyError::into_broker_error);
                 if result.as_ref().is_err_and(|error| !error.needs_a_person()) {
                     // It is tried again at once, on this connection if it still lives.
                     tokio::time::sleep(DECLARE_PAUSE).await;

@@ -130,6 +130,11 @@ impl Course {
         }
     }
 
+    /// Whether it goes through the ladder.
+    pub(super) fn is_delayed(&self) -> bool {
+        Route::of(&self.destination).is_some()
+    }
+
     /// Finds the way once more, given the time since the Unix epoch. However long it had to wait here, or however often it was sent, it is due
     /// when it is due.
     pub(super) fn find(&mut self, now: Duration) {

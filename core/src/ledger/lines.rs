@@ -228,19 +228,22 @@ impl Lines {
         line.gate == Gate::Open && line.rest_until.is_none() && has_share
     }
 
-    /// A publish of the line was nacked though its queue has no limit: the next try comes later.
-    pub(super) fn rest(&mut self, at: usize, now: Duration) {
+    /// A publish of the line was nacked though its queue has no limit: the next try comes later. `true`: it should be on another channel.
+    pub(super) fn rest(&mut self, at: usize, now: Duration) -> bool {
         let line = self.line_mut(at);
         // One at a time until one is stored: a queue that cannot store one can store none.
         line.silent = true;
         if line.rest_until.is_some() {
-            return;
+            return false;
         }
         let rest = FIRST_REST.saturating_mul(1 << line.nacks.min(8)).min(MAX_REST);
         line.nacks = line.nacks.saturating_add(1);
         let until = now.saturating_add(rest);
         line.rest_until = Some(until);
+        let (nacks, first) = (line.nacks, 2);
         self.resting.insert((until, at));
+        // At the second, the fourth, the eighth …: a queue that is full by a policy must not cost the others much.
+        nacks >= first && nacks.is_power_of_two()
     }
 
     /// Lets the lines go on that have rested.

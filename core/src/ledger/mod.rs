@@ -36,7 +36,7 @@ const DEATHS_BEFORE_ALONE: u8 = 2;
 pub(crate) struct Settings {
     /// How many publishes may be on the wire at once.
     pub(crate) window: usize,
-    /// Whether destinations are declared or verified before their first message.
+    /// Whether destinations are declared or verified before their first message. Those of delayed jobs always are.
     pub(crate) prepare: bool,
     /// Whether a destination is declared once more for a message that came back.
     pub(crate) redeclare: bool,
@@ -115,9 +115,9 @@ impl<W> Ledger<W> {
             declarations,
         } = target;
         let course = Course::of(destination, &message);
-        let line = self
-            .lines
-            .find_or_add(course.line(), declarations, self.settings.prepare);
+        // Where a delayed job arrives nobody awaits it: whether it can is asked before, in any case.
+        let prepare = self.settings.prepare || course.is_delayed();
+        let line = self.lines.find_or_add(course.line(), declarations, prepare);
         self.lines.put(line, seq);
         self.deadlines.insert((deadline, seq));
         self.entries.insert(

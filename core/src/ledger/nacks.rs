@@ -1,4 +1,8 @@
 //! What a nack comes to.
+//!
+//! A quorum queue nacks while it has no leader. On RabbitMQ 3.10.8 it is worse: a channel whose first publish to the queue comes before
+//! the new leader is known asks the dead one for ever, and nacks all that is published on it. So what is nacked again is tried on
+//! another channel.
 
 use std::time::Duration;
 
@@ -26,6 +30,8 @@ impl<W> Ledger<W> {
         mark_resent(&mut entry.message);
         self.off_the_wire(seq);
         self.lines.put(line, seq);
-        self.lines.rest(line, now);
+        if self.lines.rest(line, now) {
+            self.renewal.want(now);
+        }
     }
 }

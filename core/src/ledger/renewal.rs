@@ -1,4 +1,5 @@
-//! When a channel has to be replaced though it lives: a destination no longer answers on it. See [`quiet`](super::quiet).
+//! When a channel has to be replaced though it lives: a destination no longer answers on it ([`quiet`](super::quiet)), or nacks
+//! everything ([`nacks`](super::nacks)).
 
 use std::time::Duration;
 
@@ -26,6 +27,12 @@ impl Renewal {
     pub(super) fn is_due(&self) -> bool {
         self.due_since.is_some()
     }
+
+    /// A new channel is due from now on.
+    pub(super) fn want(&mut self, now: Duration) {
+        self.due_since.get_or_insert(now);
+        self.next_look = now;
+    }
 }
 
 impl<W> Ledger<W> {
@@ -36,18 +43,21 @@ impl<W> Ledger<W> {
             return false;
         }
         let too_long = self.lines.look_for_silence(now);
-        if too_long || self.renewal.is_due() {
-            let since = *self.renewal.due_since.get_or_insert(now);
-            self.renewal.next_look = now.saturating_add(CLOSE_LOOK);
-            return self.lines.only_the_quiet_owe(now) || now.saturating_sub(since) >= LAST_ANSWERS;
+        if too_long {
+            self.renewal.want(now);
         }
-        self.renewal.next_look = now.saturating_add(LOOK);
-        false
+        let Some(since) = self.renewal.due_since else {
+            self.renewal.next_look = now.saturating_add(LOOK);
+            return false;
+        };
+        self.renewal.next_look = now.saturating_add(CLOSE_LOOK);
+        self.lines.only_the_quiet_owe(now) || now.saturating_sub(since) >= LAST_ANSWERS
     }
 
-    /// When to [look](Ledger::look) again: never while nothing is on the wire.
+    /// When to [look](Ledger::look) again: never while nothing is on the wire and the channel is fine.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        (!self.wire.in_flight.is_empty()).then_some(self.renewal.next_look)
+        let is_of_use = !self.wire.in_flight.is_empty() || self.renewal.is_due();
+        is_of_use.then_some(self.renewal.next_look)
     }
 
     /// Nobody can answer now: the broker has blocked the connection.
@@ -59,7 +69,7 @@ impl<W> Ledger<W> {
         self.lines.forget_silence();
     }
 
-    /// The channel was given up because of a silence. What it had not confirmed waits to be sent again. Tells whose answers are missing.
+    /// The channel was given up though it lives. What it had not confirmed waits to be sent again. Tells whose answers are missing.
     pub(crate) fn channel_renewed(&mut self) -> Vec<String> {
         let wire = std::mem::take(&mut self.wire);
         self.wire.suspects = wire.suspects;

@@ -57,11 +57,15 @@ impl Route {
         }
     }
 
+    pub(super) fn is_of(&self, names: &Names) -> bool {
+        self.names == *names
+    }
+
     /// Where a message is published that shall arrive after a wait, and never before: straight into its queue if that is over.
     pub(crate) fn destination(&self, wait: Duration) -> Destination {
         let units = units(wait);
         let Some(highest) = units.checked_ilog2() else {
-            return Destination::queue(Names::queue_of_word(&self.word));
+            return Destination::queue(self.queue());
         };
         let mut routing_key = String::with_capacity(2 * LEVELS as usize + self.word.len());
         for level in (0..LEVELS).rev() {
@@ -93,10 +97,9 @@ impl Route {
         let lost = Argument::Text(self.names.lost_exchange());
         let alternate = Arguments::from([("alternate-exchange".to_owned(), lost)]);
         let any = "*.".repeat(LEVELS as usize);
-        let queue = Names::queue_of_word(&self.word);
         let mut all = vec![
             exchange(end.clone(), ExchangeKind::Topic, alternate),
-            binding(queue, end, &format!("{any}{}", self.word)),
+            binding(self.queue(), end, &format!("{any}{}", self.word)),
         ];
         all.extend((0..LEVELS).flat_map(|level| self.level(level)));
         all

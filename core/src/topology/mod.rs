@@ -8,7 +8,8 @@ mod names;
 mod plan;
 mod policy;
 
-pub use announce::announce_policies;
+pub use announce::{announce_delay_policies, announce_policies};
+pub(crate) use ensure::look;
 pub use ensure::{TopologyError, ensure};
 pub(crate) use ladder::Route;
 pub use plan::Topology;

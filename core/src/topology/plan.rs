@@ -131,6 +131,14 @@ impl Topology {
         Names::suspect_queue(queue.name())
     }
 
+    /// The queue in which a delayed job arrives that was published here; `None` where this is no destination of a delay.
+    #[must_use]
+    pub fn arrives_in(&self, destination: &Destination) -> Option<String> {
+        Route::of(destination)
+            .filter(|route| route.is_of(&self.names))
+            .map(|route| route.queue())
+    }
+
     /// The name of the queue that holds the dead letters of a queue.
     #[must_use]
     pub fn dead_queue(&self, queue: &Queue) -> String {
@@ -208,6 +216,14 @@ impl Topology {
     #[must_use]
     pub fn policies(&self, queue: &Queue) -> Vec<Policy> {
         self.declarations(queue).iter().filter_map(Policy::of).collect()
+    }
+
+    /// What an operator has to set before the first delayed job or retry, where the topology mode is
+    /// [`Minimal`](crate::TopologyMode::Minimal). Without it delayed jobs wait for ever.
+    #[must_use]
+    pub fn delay_policies(&self) -> Vec<Policy> {
+        let ladder = Route::new(self.names.clone(), "").declarations();
+        ladder.iter().filter_map(Policy::of).collect()
     }
 
     fn work_queue(&self, queue: &Queue) -> Declaration {

@@ -64,12 +64,18 @@ def show(properties, body):
         message["body"] = json.loads(body)
     except ValueError:
         message["body"] = as_json(body)
-    faults = [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(message)]
+    faults = faults_of(kind, message)
+    if "leveret-history" in message.get("headers", {}):
+        faults += faults_of("history", json.loads(message["headers"]["leveret-history"]))
     print(json.dumps({"message": message, "faults": faults}), flush=True)
+
+
+def faults_of(kind, value):
+    validator = jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})
+    return [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(value)]
 
 
 queue, count, schema, kind, client = sys.argv[1:]
 with open(schema, encoding="utf-8") as file:
     schema = json.load(file)
-validator = jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})
 {"pika": by_pika, "kombu": by_kombu}[client](queue, int(count), show)

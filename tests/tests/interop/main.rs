@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod consuming;
+mod delaying;
 mod kit;
 mod odd_messages;
 mod producing;

@@ -102,6 +102,12 @@ async fn a_retry_is_as_the_schema_says_and_its_reader_sees_why() {
         );
         assert_eq!(headers["leveret-failure-reason"], "failed");
         assert_eq!(headers["leveret-failure-error"], "the mail server is away");
+        let history = headers["leveret-history"].as_str().expect("JSON in a text");
+        let history: Value = serde_json::from_str(history).expect("JSON");
+        assert_eq!(
+            (&history[0]["attempt"], &history[0]["reason"]),
+            (&json!(1), &json!("failed"))
+        );
         assert_eq!(headers["leveret-max-attempts"], 2);
         assert_eq!(headers["tenant"], "eu");
     }

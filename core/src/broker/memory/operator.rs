@@ -174,20 +174,26 @@ impl MemoryBroker {
         });
     }
 
-    /// Closes the channels that consume a queue, as RabbitMQ does up to 4.2 after a consumer timeout.
+    /// What RabbitMQ does up to 4.2 once a job of a queue has been held for longer than `consumer_timeout`: it closes the channel, and
+    /// everything that was held on it comes again.
+    pub fn time_out_channels_of(&self, queue: &str) {
+        self.kill(Some(queue), &refusal::overdue());
+    }
+
+    /// Closes the channels that consume a queue.
     pub fn kill_channels_of(&self, queue: &str) {
-        self.kill(Some(queue));
+        self.kill(Some(queue), &refusal::channel_killed());
     }
 
     /// Closes all channels, those for publishing included.
     pub fn kill_channels(&self) {
-        self.kill(None);
+        self.kill(None, &refusal::channel_killed());
     }
 
-    fn kill(&self, queue: Option<&str>) {
+    fn kill(&self, queue: Option<&str>, error: &BrokerError) {
         self.hub.with(|world| {
             for channel in world.channels_of(queue) {
-                world.kill_channel(channel, &refusal::channel_killed());
+                world.kill_channel(channel, error);
             }
         });
     }

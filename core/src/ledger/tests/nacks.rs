@@ -69,6 +69,9 @@ fn nacks_without_end_refuse_after_a_while() {
     let a = desk.accept("q", "a");
     let mut tries = 0;
     while desk.resolved.is_empty() {
+        if desk.ledger.look(desk.now) {
+            desk.ledger.channel_renewed();
+        }
         desk.send();
         desk.answer(a, false, None);
         tries += 1;
@@ -87,4 +90,28 @@ fn a_wait_that_ends_after_a_nack_is_told_of_it() {
     desk.answer(a, false, None);
     desk.expire_at(soon);
     assert_eq!(desk.results(), [ended("a", Fate::Refused(Why::Nacked))]);
+}
+
+#[test]
+fn what_is_nacked_again_is_tried_on_another_channel() {
+    // Given a publish that was nacked twice
+    let mut desk = Desk::new();
+    let a = desk.accept("q", "a");
+    desk.send();
+    desk.answer(a, false, None);
+    assert!(!desk.ledger.look(desk.now), "once is no reason");
+    desk.expire_at(Duration::from_millis(50));
+    assert_eq!(desk.send(), ["a"]);
+    desk.answer(a, false, None);
+
+    // When
+    assert_eq!(desk.ledger.next_deadline(), Some(desk.now));
+    assert!(desk.ledger.look(desk.now));
+    assert!(desk.ledger.channel_renewed().is_empty(), "nobody owes an answer");
+
+    // Then it goes on, there
+    desk.expire_at(Duration::from_millis(200));
+    assert_eq!(desk.send(), ["a"]);
+    desk.ack(a);
+    assert_eq!(desk.results(), [stored("a")]);
 }
