@@ -13,7 +13,7 @@ use crate::shell;
 const ON_SECOND: [Suite; 2] = [CONTRACT, Suite::whole("kill")];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 9] = [
+const ON_REQUEST: [Suite; 10] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
@@ -23,6 +23,7 @@ const ON_REQUEST: [Suite; 9] = [
     Suite::whole("kit"),
     Suite::whole("cluster"),
     Suite::whole("topology"),
+    Suite::whole("schedules"),
 ];
 
 /// The half of the contract that has a broker behind it.
