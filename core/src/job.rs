@@ -51,4 +51,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
 
     /// How long one attempt may run. `None`: the worker's limit, 25 minutes by default.
     const TIMEOUT: Option<Duration> = None;
+
+    /// How long after it was made the job is still wanted; set with `expires_in = "10m"`. `None`: for ever. A job that has expired is not run: it
+    /// becomes a dead letter with the reason `expired`.
+    const EXPIRES_IN: Option<Duration> = None;
 }

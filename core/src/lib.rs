@@ -28,12 +28,13 @@
 //!
 //! # Layout
 //! In reading order, which is a job's way out:
-//! - what an application declares: `job` ([`Job`]), `queue` ([`Queue`]), `policy` ([`RetryPolicy`], [`Backoff`]), `id` ([`JobId`]),
+//! - what an application declares: `job` ([`Job`]), `queue` ([`Queue`]), `policy` ([`RetryPolicy`], [`Backoff`], [`Jitter`]), `id` ([`JobId`]),
 //!   `name` (what a name may be)
 //! - what travels: `message` ([`Message`]), [`envelope`] ([`Envelope`])
 //! - where it goes: `connect` (`ConnectOptions`), `rabbit` (`Rabbit`: one process's connections)
 //! - the way out: `producer` (`Producer`), `lane` (the task that publishes), `ledger` (what is not confirmed yet)
 //! - what stands in the broker: `topology`
+//! - what could not be done: `inspector` (`DeadLetters`, a work list)
 //! - the broker: `broker` (the seam; RabbitMQ and a broker in memory behind it), `supervisor` (connections that are replaced)
 //! - time and state as inputs: `clock`, `watch`
 //! - `runtime`: what a worker is built from
@@ -58,6 +59,8 @@ pub mod envelope;
 #[cfg(feature = "memory")]
 pub mod guide;
 mod id;
+#[cfg(feature = "_runtime")]
+mod inspector;
 mod job;
 #[cfg(feature = "_runtime")]
 mod lane;
@@ -96,13 +99,19 @@ pub use clock::Clock;
 pub use connect::{ConnectOptions, InvalidOptions, TopologyMode};
 pub use envelope::{Envelope, EnvelopeError};
 pub use id::JobId;
+#[cfg(feature = "_runtime")]
+pub use inspector::{
+    DeadLetterRecord, DeadLetters, Death, DiedBy, Discard, DiscardReport, Export, Filter, Fingerprint, Group, Import,
+    ImportReport, Imported, ImportedLine, InspectError, Letter, LetterId, Listing, MAX_REDRIVES, Partial, Redrive,
+    RedriveEvent, RedriveReport, Redriven, Refusal, Refused, Scan, ScanLimits,
+};
 pub use job::Job;
 #[cfg(feature = "_runtime")]
 pub use ledger::{Fate, Why};
 pub use leveret_macros::Job;
 pub use message::{HeaderValue, Headers, Message, Properties};
 pub use name::{MAX_QUEUE_NAME, MAX_SHORT_STRING, NameError};
-pub use policy::{Backoff, RetryPolicy};
+pub use policy::{Backoff, Jitter, RetryPolicy};
 #[cfg(feature = "_runtime")]
 pub use producer::{
     Enqueue, EnqueueError, EnqueueFuture, EnqueueMiddleware, EnqueueNext, Pending, Producer, Submit, SubmitFuture,

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::task::JoinSet;
 
-use crate::broker::{Broker, BrokerError, BrokerErrorKind};
+use crate::broker::{Broker, BrokerError, BrokerErrorKind, Session};
 use crate::clock::Clock;
 use crate::connect::ConnectOptions;
 #[cfg(any(feature = "memory", feature = "rabbitmq"))]
 use crate::connect::Endpoint;
 use crate::job::Job;
 use crate::lane::{Lane, LaneSettings, RoomLimits, lane};
+use crate::ledger::Target;
 use crate::producer::{EnqueueMiddleware, Producer, Targets, Ways};
 use crate::queue::Queue;
 use crate::supervisor::{Link, LinkState, supervise};
@@ -216,6 +217,19 @@ impl Rabbit {
     /// # }
     /// ```
     pub async fn declare(&self, queue: &Queue) -> Result<(), TopologyError> {
+        self.ensure(queue, &self.inner.targets.of(queue)).await
+    }
+
+    /// Like [`declare`](Self::declare), and also what the queue's delayed jobs and retries need: the delay ladder, which all queues of a vhost
+    /// share. Otherwise the first job that has to wait makes it.
+    ///
+    /// # Errors
+    /// [`TopologyError`] naming what failed and what to do about it.
+    pub async fn declare_with_delays(&self, queue: &Queue) -> Result<(), TopologyError> {
+        self.ensure(queue, &self.inner.targets.delayed(queue)).await
+    }
+
+    async fn ensure(&self, queue: &Queue, target: &Target) -> Result<(), TopologyError> {
         let options = self.options();
         let mut state = self.publishing().state();
         let connected = state.wait_for(|state| state.session().is_some());
@@ -232,7 +246,6 @@ impl Rabbit {
                 return Err(TopologyError::no_connection(queue, error));
             }
         };
-        let target = self.inner.targets.of(queue);
         ensure(&**session, options.topology_mode(), &target.declarations).await
     }
 
@@ -312,6 +325,23 @@ impl Rabbit {
             .successor_lane
             .get_or_init(|| self.new_lane(SUCCESSOR_SHARE))
             .clone()
+    }
+
+    /// One more connection, for the caller alone. Nobody replaces it when it is lost.
+    pub(crate) async fn session_of_its_own(&self, purpose: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        let closed = || BrokerError::new(BrokerErrorKind::Closed, "the connections of this process are closed");
+        if *self.inner.stops.lanes.subscribe().borrow() {
+            return Err(closed());
+        }
+        let broker = Arc::clone(&self.inner.broker);
+        let name = format!("{} ({purpose})", self.inner.options.name());
+        // Ended with this future. It runs where all connections are served.
+        let mut connecting = JoinSet::new();
+        connecting.spawn_on(async move { broker.connect(&name).await }, &self.inner.runtime);
+        match connecting.join_next().await {
+            Some(Ok(connected)) => connected,
+            _ => Err(closed()),
+        }
     }
 
     fn new_link(&self, purpose: &str) -> Link {

@@ -70,6 +70,9 @@ fn failure() -> Failure {
     }
 }
 
+/// A JSON text in a header: any number of failed attempts, oldest first.
+const HISTORY: &str = r#"leveret-history: Text("[{\"attempt\":1,\"reason\":\"failed\",\"error\":\"the mail server is away\",\"worker\":\"mailer-1\",\"at\":1700000000123}]")"#;
+
 #[test]
 fn a_job_becomes_this_message() {
     let id = JobId::new("welcome-7").expect("valid");
@@ -99,6 +102,7 @@ fn what_is_set_for_one_job_travels_beside_it() {
         .with_queue(Queue::named("mail-eu").expect("valid"))
         .with_max_attempts(3)
         .with_timeout(Duration::from_millis(1_500))
+        .with_expiry(UNIX_EPOCH + Duration::from_millis(1_800_000_000_456))
         .with_correlation_id("signup-7")
         .and_then(|envelope| envelope.with_header("tenant", "eu"))
         .expect("valid");
@@ -113,6 +117,7 @@ fn what_is_set_for_one_job_travels_beside_it() {
             "app_id = leveret",
             "timestamp",
             "leveret-attempt: Int(1)",
+            "leveret-expires: Int(1800000000456)",
             "leveret-hop: Int(0)",
             "leveret-max-attempts: Int(3)",
             "leveret-origin: Text(\"mail-eu\")",
@@ -145,6 +150,7 @@ fn a_retry_is_the_same_message_one_attempt_and_one_hop_on() {
             "leveret-failure-queue: Text(\"mail\")",
             "leveret-failure-reason: Text(\"failed\")",
             "leveret-failure-worker: Text(\"mailer-1\")",
+            HISTORY,
             "leveret-hop: Int(1)",
             "leveret-origin: Text(\"mail\")",
         ]
@@ -185,6 +191,7 @@ fn a_dead_letter_of_a_foreign_message_keeps_it_as_it_came() {
             "leveret-failure-queue: Text(\"mail\")",
             "leveret-failure-reason: Text(\"failed\")",
             "leveret-failure-worker: Text(\"mailer-1\")",
+            HISTORY,
             "leveret-hop: Int(1)",
             "tenant: Text(\"eu\")",
         ]

@@ -11,6 +11,7 @@
 //! - [`taker`]: what really lies in a queue.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
+//! - [`python`]: where a Python is that speaks AMQP.
 //! - [`logs`]: tracing output for a test that fails.
 
 // Test code: a broken invariant here has to end the test at once, with the place and the reason.
@@ -24,6 +25,7 @@ pub mod loss;
 pub mod node;
 pub mod ports;
 pub mod proxy;
+pub mod python;
 pub mod signal;
 pub mod taker;
 

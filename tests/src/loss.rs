@@ -49,9 +49,10 @@ impl Run {
     ///
     /// # Panics
     ///
-    /// If the header of the hops is not as Leveret writes it.
+    /// If there is a header of the hops and it is not as Leveret writes it.
     pub fn of(context: &Context) -> Run {
-        let hop = context.header("leveret-hop").and_then(HeaderValue::as_int);
+        // A client that knows nothing of hops sets none.
+        let hop = context.header("leveret-hop").map_or(Some(0), HeaderValue::as_int);
         Run {
             attempt: context.attempt(),
             hop: hop.and_then(|hop| u32::try_from(hop).ok()).expect("our own header"),

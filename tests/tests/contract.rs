@@ -90,6 +90,7 @@ contract! {
             closing_a_session_ends_its_channels,
             nothing_can_be_asked_of_a_closed_session,
             a_connection_lives_as_long_as_a_consumer_uses_it,
+            a_lock_belongs_to_one_connection_until_that_ends,
             a_queue_is_inspected_with_its_ready_messages_and_consumers,
             inspecting_what_is_missing_is_not_found_and_the_session_lives_on;
         declaring:
@@ -101,6 +102,7 @@ contract! {
             arguments_that_the_broker_does_not_know_are_not_compared,
             declaring_stops_at_the_first_failure_and_says_which,
             a_binding_needs_its_queue_and_its_exchange,
+            a_binding_of_an_exchange_needs_both_and_is_accepted_again,
             reserved_names_are_refused,
             arguments_that_make_no_sense_are_refused,
             the_session_lives_on_after_a_refused_declaration;
@@ -108,7 +110,9 @@ contract! {
             each_kind_of_exchange_routes_in_its_way,
             a_queue_that_is_bound_twice_gets_a_message_once,
             an_alternate_exchange_takes_what_is_unroutable,
-            alternate_exchanges_that_point_at_each_other_end_in_a_return;
+            alternate_exchanges_that_point_at_each_other_end_in_a_return,
+            a_message_goes_on_through_bound_exchanges_and_arrives_once,
+            the_alternate_of_a_bound_exchange_takes_what_that_cannot_route;
         publishing:
             a_publish_is_confirmed_after_it_was_routed,
             an_unroutable_publish_comes_back_with_its_id,
@@ -168,6 +172,7 @@ contract! {
             closing_keeps_every_ack;
         dead_letters:
             a_rejected_message_goes_to_the_dead_letter_exchange_with_its_record,
+            a_message_whose_time_is_over_goes_to_the_dead_letter_exchange_and_not_before,
             a_rejected_message_without_a_dead_letter_exchange_is_gone,
             without_a_key_of_its_own_a_dead_letter_keeps_the_message_s_key,
             a_delivery_limit_allows_one_more_delivery_than_it_says,
@@ -180,6 +185,8 @@ contract! {
         losses:
             a_lost_connection_is_told_to_everyone_who_uses_it,
             what_a_lost_connection_held_comes_again,
+            what_a_consumer_held_goes_back_in_order_however_it_ends,
+            what_goes_back_stands_behind_what_went_back_before,
             a_lost_connection_leaves_others_alone;
     }
     alone {

@@ -1,7 +1,7 @@
 //! One attempt: a pipeline of named steps around the handler.
 //!
 //! ```text
-//! span ▸ panics ▸ words ─▸ (limit ▸ middlewares) ─▸ panics ▸ limit ▸ handler
+//! span ▸ panics ▸ rules ▸ words ─▸ (limit ▸ middlewares) ─▸ panics ▸ limit ▸ handler
 //! ```
 //! The steps in brackets are there only where the application has registered a middleware. The inner guards are the handler's own, so
 //! that middlewares see a panic and a timeout as what they are: failures. The outer ones hold for the middlewares as well.
@@ -22,6 +22,7 @@ use crate::cancellation::Cause;
 use crate::context::{Attempt, Context};
 use crate::middleware::Next;
 use crate::outcome::{AttemptError, Outcome};
+use crate::terms::Interruption;
 use crate::verdict::Ended;
 use pipeline::Pipeline;
 pub(crate) use steps::message;
@@ -34,15 +35,22 @@ pub(crate) async fn run(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ende
 }
 
 async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
-    let deadline = after(attempt.limits.timeout);
+    let deadline = after(attempt.timeout);
     let seat = pipeline
         .threads
         .as_ref()
         .map(|threads| Arc::new(Seat::new(threads, deadline)));
     let context = Context::new(attempt.clone(), seat.clone());
     let outcome = match pipeline.middlewares.is_empty() {
-        true => steps::caught(steps::told(handled(pipeline, context, deadline))).await,
-        false => steps::caught(steps::told(around(pipeline, context, deadline))).await,
+        true => steps::caught(steps::told(&attempt, handled(pipeline, context, deadline))).await,
+        false => steps::caught(steps::told(&attempt, around(pipeline, context, deadline))).await,
+    };
+    let outcome = match outcome {
+        // A panic outside the handler has passed the rules by.
+        Outcome::Failed(error) if !attempt.retrying.is_judged() => {
+            steps::caught(async { steps::judged(&attempt, error) }).await
+        }
+        outcome => outcome,
     };
     if let Some(seat) = seat {
         leave(&seat, &attempt).await;
@@ -53,17 +61,28 @@ async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
 /// The handler under its own guards.
 pub(crate) async fn handled(pipeline: &Pipeline, context: Context, deadline: Instant) -> Outcome {
     let attempt = context.attempt_handle();
-    let (limit, seat) = (attempt.limits.timeout, context.seat().cloned());
+    let (limit, seat) = (attempt.timeout, context.seat().cloned());
+    // A thread cannot be dropped: what runs it keeps the limit.
+    let can_be_dropped = || seat.as_ref().is_none_or(|seat| !seat.is_taken());
     let over = async {
         sleep_until(deadline).await;
-        if seat.is_some_and(|seat| seat.is_taken()) {
-            // A thread cannot be dropped: what runs it keeps the limit.
+        if !can_be_dropped() {
             std::future::pending::<()>().await;
         }
     };
+    let stopped = async {
+        if attempt.retrying.terms.interruption != Interruption::Cancel {
+            std::future::pending::<()>().await;
+        }
+        let cause = attempt.switch.fired().await;
+        if !can_be_dropped() {
+            std::future::pending::<()>().await;
+        }
+        cause
+    };
     // The call itself is inside as well: it runs the application's code.
     let work = async { (pipeline.run)(context).await };
-    let outcome = steps::caught(steps::limited(limit, over, work)).await;
+    let outcome = steps::caught(steps::stoppable(stopped, steps::limited(limit, over, work))).await;
     match outcome {
         Outcome::Failed(error) if attempt.switch.was_seen() && AttemptError::find(&*error).is_none() => {
             AttemptError::Interrupted(error).into()

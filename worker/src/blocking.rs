@@ -15,7 +15,7 @@ use crate::attempt;
 use crate::context::Context;
 use crate::extract::FromContext;
 use crate::handler::{JobSpec, Registration, Run};
-use crate::outcome::{AttemptError, IntoOutcome, Outcome};
+use crate::outcome::{AttemptError, IntoOutcome, Outcome, of_output};
 use crate::states::Requirements;
 
 /// What `WorkerBuilder::register_blocking` takes: a function of a job and up to eight extractors that is not async. `Marker` is always
@@ -59,11 +59,12 @@ macro_rules! functions_of {
                             Ok(job) => job,
                             Err(error) => return AttemptError::Undecodable(error.to_string()).into(),
                         };
+                        context.meet(&job, None);
                         $(let $extractor = match $extractor::from_context(&context).await {
                             Ok(value) => value,
                             Err(error) => return Outcome::Failed(error),
                         };)*
-                        on_thread(context, move || handler(job, $($extractor),*).into_outcome()).await
+                        on_thread(context, move || of_output(handler(job, $($extractor),*))).await
                     })
                 });
                 Registration { job: JobSpec { blocking: true, ..JobSpec::of::<J>() }, requirements, run }

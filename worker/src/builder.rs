@@ -1,5 +1,7 @@
 //! How a worker is put together: [`WorkerBuilder`].
 
+mod retrying;
+
 use std::time::Duration;
 
 use leveret::{Job, Queue};
@@ -225,6 +227,14 @@ impl WorkerBuilder {
     /// How long an attempt may run whose job type sets no timeout. 25 minutes by default.
     pub fn job_timeout(mut self, timeout: Duration) -> Self {
         self.draft.settings.job_timeout = timeout;
+        self
+    }
+
+    /// The same for the jobs of one queue; it wins over the worker's. What the job type sets (`timeout = "…"`) wins over both, and what the
+    /// producer sets for one job over everything.
+    pub fn job_timeout_on(mut self, queue: &Queue, timeout: Duration) -> Self {
+        let timeouts = &mut self.draft.settings.queue_timeouts;
+        timeouts.insert(queue.name().to_owned(), timeout);
         self
     }
 

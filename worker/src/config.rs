@@ -1,5 +1,6 @@
 //! What can be set on a worker, with its defaults and the limits that follow from it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret::Queue;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) shutdown_grace: Duration,
     /// The limit of an attempt whose job type sets none.
     pub(crate) job_timeout: Duration,
+    /// The same for single queues, by name.
+    pub(crate) queue_timeouts: BTreeMap<String, Duration>,
     /// What the broker is taken to allow between a delivery and its ack.
     pub(crate) consumer_timeout: Duration,
     /// How many threads the blocking handlers have, if set.
@@ -37,6 +40,7 @@ impl Default for Settings {
             name: "leveret".to_owned(),
             shutdown_grace: Duration::from_secs(25),
             job_timeout: minutes(25),
+            queue_timeouts: BTreeMap::new(),
             consumer_timeout: minutes(30),
             blocking_threads: None,
             cores: std::thread::available_parallelism().map_or(1, usize::from),

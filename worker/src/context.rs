@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leveret::envelope::Incoming;
+use leveret::envelope::{History, Incoming, headers};
 use leveret::{HeaderValue, JobId, Message, Producer};
 
 use crate::blocking::Seat;
 use crate::cancellation::{Cause, Switch};
 use crate::states::States;
+use crate::terms::Retrying;
+use crate::verdict::Tries;
 
 /// The attempt that a handler runs: which job, which try, and whether to stop. Cheap to clone; take it as an argument after the job.
 #[derive(Clone)]
@@ -36,36 +38,55 @@ pub(crate) struct Attempt {
     pub(crate) message: Message,
     pub(crate) incoming: Incoming,
     pub(crate) redelivered: bool,
-    pub(crate) limits: Limits,
+    pub(crate) timeout: Duration,
+    pub(crate) retrying: Retrying,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) switch: Switch,
 }
 
 impl Attempt {
     /// Another run on the same delivery. To the broker it is the same message, so it keeps its hop; and to the handler it is one
-    /// that was delivered before.
-    pub(crate) fn again(&self, failed_attempts: u32, longest: Duration) -> Self {
+    /// that was delivered before. `history` is what its successor would have brought.
+    pub(crate) fn again(&self, failed_attempts: u32, longest: Duration, history: Option<HeaderValue>) -> Self {
+        let mut message = self.message.clone();
+        if let Some(history) = history {
+            message.properties.headers.insert(headers::HISTORY.to_owned(), history);
+        }
         let mut incoming = self.incoming.clone();
         incoming.attempt = incoming.attempt.saturating_add(failed_attempts);
         Self {
-            message: self.message.clone(),
+            message,
             incoming,
             redelivered: true,
-            limits: Limits {
-                timeout: self.limits.timeout.min(longest),
-                ..self.limits
-            },
+            timeout: self.timeout.min(longest),
+            retrying: Retrying::new(Arc::clone(&self.retrying.terms)),
             surroundings: self.surroundings.clone(),
             switch: Switch::default(),
         }
     }
-}
 
-/// What holds for one attempt, overrides of the message included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) max_attempts: u32,
-    pub(crate) timeout: Duration,
+    /// How many runs the job gets in all, as far as that is known before one has failed.
+    pub(crate) fn max_attempts(&self) -> u32 {
+        let set = self.incoming.max_attempts;
+        set.unwrap_or_else(|| self.retrying.policy().max_attempts())
+    }
+
+    /// How long the job is still wanted; `None`: for ever. Zero: it has expired.
+    pub(crate) fn wanted(&self, now: SystemTime) -> Option<Duration> {
+        let expires = self.incoming.expires?;
+        Some(expires.duration_since(now).unwrap_or_default())
+    }
+
+    /// Where the job stands when this attempt ends.
+    pub(crate) fn tries(&self, now: SystemTime) -> Tries {
+        Tries {
+            attempt: self.incoming.attempt,
+            max_attempts: self.incoming.max_attempts,
+            policy: self.retrying.policy(),
+            rule: self.retrying.rule(),
+            wanted: self.wanted(now),
+        }
+    }
 }
 
 /// What all attempts of one queue share.
@@ -99,6 +120,11 @@ impl Context {
     /// The attempt's time is up, and what runs it cannot be stopped.
     pub(crate) fn expire(&self) {
         self.attempt.switch.fire(Cause::TimedOut);
+    }
+
+    /// What holds for the job, now that it is known. This runs the application's code.
+    pub(crate) fn meet<J: leveret::Job>(&self, job: &J, of_handler: Option<leveret::RetryPolicy>) {
+        self.attempt.retrying.meet(job, of_handler);
     }
 
     pub(crate) fn body(&self) -> &[u8] {
@@ -143,13 +169,14 @@ impl Context {
         self.attempt.incoming.attempt
     }
 
-    /// How many runs the job gets in all: its type's number, or the one set when it was enqueued.
+    /// How many runs the job gets in all: the number set when it was enqueued, or the one of the [policy](crate::WorkerBuilder::retry)
+    /// that holds for it.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
-        self.attempt.limits.max_attempts
+        self.attempt.max_attempts()
     }
 
-    /// Whether a failure of this run makes a dead letter.
+    /// Whether a failure of this run makes a dead letter, whatever it is.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt() >= self.max_attempts()
@@ -158,7 +185,7 @@ impl Context {
     /// How long this attempt may run.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.attempt.limits.timeout
+        self.attempt.timeout
     }
 
     /// Whether the broker has delivered this message before: an earlier run may have begun and not ended.
@@ -177,6 +204,25 @@ impl Context {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
         self.attempt.message.properties.headers.get(name)
+    }
+
+    /// The failed attempts before this one: why, when, and in which worker.
+    ///
+    /// ```
+    /// # use leveret_worker::Context;
+    /// fn has_run_out_of_memory_before(context: &Context) -> bool {
+    ///     context.history().attempts().iter().any(|past| past.error.contains("out of memory"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::read(&self.attempt.message)
+    }
+
+    /// Until when the job is wanted, where its producer or its type says so. An attempt that has begun may go on.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.attempt.incoming.expires
     }
 
     /// When the job was made, to the second, where its producer said so.

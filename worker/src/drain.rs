@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::broker::{BrokerError, BrokerErrorKind, QueueDepth, Session};
-use leveret::{Backoff, Rabbit};
+use leveret::topology::Topology;
+use leveret::{Backoff, Queue, Rabbit};
 
 use crate::health::QueueState;
+use crate::joined::sources;
 use crate::pulse::Beat;
 use crate::run_error::RunError;
 use crate::running::Controls;
@@ -30,13 +32,20 @@ type Depths = BTreeMap<String, QueueDepth>;
 pub(crate) struct Drain {
     rabbit: Rabbit,
     controls: Arc<Controls>,
+    topology: Topology,
+    /// Where the jobs of each queue are that can be run.
+    sources: BTreeMap<String, Vec<String>>,
     /// How full the queues were when they were last asked.
     last: Depths,
 }
 
 impl Drain {
-    pub(crate) fn new(rabbit: Rabbit, controls: Arc<Controls>) -> Self {
+    pub(crate) fn new(rabbit: Rabbit, controls: Arc<Controls>, queues: &[Queue]) -> Self {
+        let topology = Topology::new(rabbit.options().name_prefix());
+        let of_queue = |queue: &Queue| (queue.name().to_owned(), sources(&topology, queue));
         Self {
+            sources: queues.iter().map(of_queue).collect(),
+            topology,
             rabbit,
             controls,
             last: Depths::new(),
@@ -122,13 +131,31 @@ impl Drain {
 
     async fn ask(&self, session: &dyn Session) -> Result<Depths, (String, BrokerError)> {
         let mut depths = Depths::new();
-        for queue in self.controls.pulses.keys().cloned() {
-            match session.inspect(&queue).await {
-                Ok(depth) => depths.insert(queue, depth),
-                Err(error) => return Err((queue, error)),
-            };
+        for (queue, sources) in &self.sources {
+            let mut sum = QueueDepth { ready: 0, consumers: 0 };
+            for source in sources {
+                let depth = session.inspect(source).await.map_err(|error| (source.clone(), error))?;
+                sum.ready += depth.ready;
+                sum.consumers = sum.consumers.max(depth.consumers);
+            }
+            depths.insert(queue.clone(), sum);
         }
         Ok(depths)
+    }
+
+    /// How many jobs of all queues are not due yet; `None` if that cannot be told.
+    async fn count_delayed(&self) -> Option<u32> {
+        let session = self.session()?;
+        let mut delayed = 0;
+        for level in self.topology.delay_queues() {
+            match session.inspect(&level).await {
+                Ok(depth) => delayed += depth.ready,
+                // Nobody has delayed anything yet.
+                Err(error) if error.kind() == BrokerErrorKind::NotFound => break,
+                Err(_) => return None,
+            }
+        }
+        Some(delayed)
     }
 
     /// Whether the broker may not have noticed yet that a channel of this worker is gone: it then still counts that channel's consumer, and
@@ -159,6 +186,7 @@ impl Drain {
         Unseen {
             drained,
             queues: queues.collect(),
+            delayed: self.count_delayed().await,
         }
     }
 }
@@ -175,6 +203,7 @@ fn all_consumed(states: &BTreeMap<String, QueueState>) -> bool {
 pub struct Unseen {
     drained: bool,
     queues: BTreeMap<String, LastSeen>,
+    delayed: Option<u32>,
 }
 
 /// One queue as it was last seen.
@@ -198,6 +227,13 @@ impl Unseen {
         self.queues.get(name).copied()
     }
 
+    /// How many delayed jobs and retries were not due yet, those of all queues on the broker together: which are whose cannot be seen. A drain does
+    /// not wait for them. `None` if the broker could not be asked.
+    #[must_use]
+    pub fn delayed(&self) -> Option<u32> {
+        self.delayed
+    }
+
     /// All queues by name, as they were last seen.
     pub fn queues(&self) -> impl Iterator<Item = (&str, LastSeen)> {
         self.queues.iter().map(|(name, seen)| (name.as_str(), *seen))
@@ -216,6 +252,9 @@ impl fmt::Display for Unseen {
                 f.write_str(" (what they hold cannot be seen)")?;
             }
         }
-        Ok(())
+        match self.delayed {
+            None | Some(0) => Ok(()),
+            Some(delayed) => write!(f, "; {delayed} delayed jobs of all queues not due yet"),
+        }
     }
 }

@@ -8,8 +8,9 @@ use leveret::{Envelope, Job, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::cancellation::Switch;
-use crate::context::{Attempt, Limits, Surroundings};
+use crate::context::{Attempt, Surroundings};
 use crate::states::States;
+use crate::terms::Retrying;
 
 macro_rules! job {
     ($type:ident, $name:literal, $queue:expr $(, $constant:ident: $kind:ty = $value:expr)*) => {
@@ -41,10 +42,8 @@ pub(crate) fn attempt(job: impl Job, states: States) -> Arc<Attempt> {
         incoming: Incoming::read(&message).expect("own headers"),
         message,
         redelivered: false,
-        limits: Limits {
-            max_attempts: 5,
-            timeout: Duration::from_secs(30),
-        },
+        timeout: Duration::from_secs(30),
+        retrying: Retrying::default(),
         surroundings: Arc::new(Surroundings {
             queue: "mail".to_owned(),
             worker: "tests".to_owned(),

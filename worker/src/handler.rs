@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use leveret::envelope::Incoming;
 use leveret::{Job, Queue, RetryPolicy};
 
+use crate::config::Settings;
 use crate::context::Context;
 use crate::extract::FromContext;
-use crate::outcome::{AttemptError, IntoOutcome, Outcome};
+use crate::outcome::{AttemptError, IntoOutcome, Outcome, of_output};
 use crate::states::Requirements;
 
 /// A type that runs jobs, for handlers with a state of their own. For most jobs an async function is shorter.
@@ -50,6 +51,13 @@ pub trait Handler<J: Job>: Send + Sync + 'static {
 
     /// Runs one job.
     async fn run(&self, job: J, context: Context) -> Self::Output;
+
+    /// How often and with which pauses this one job is tried again, by what is in it. `None`: as its type says, or what was set on the
+    /// builder. See [`WorkerBuilder::retry_by`](crate::WorkerBuilder::retry_by), which is the same for functions and wins over this.
+    fn retry_policy(&self, job: &J) -> Option<RetryPolicy> {
+        let _ = job;
+        None
+    }
 }
 
 /// What `WorkerBuilder::register` takes: an async function of a job and up to eight extractors, or a type with exactly
@@ -111,6 +119,13 @@ impl JobSpec {
             blocking: false,
         }
     }
+
+    /// How long an attempt may run: what its type says, or else its queue's limit, or else the worker's. `queue` is the one that the job is
+    /// consumed from.
+    pub(crate) fn timeout_in(&self, settings: &Settings) -> Duration {
+        let of_queue = settings.queue_timeouts.get(self.queue.name()).copied();
+        self.timeout.or(of_queue).unwrap_or(settings.job_timeout)
+    }
 }
 
 /// Marks types that implement [`Handler`].
@@ -130,7 +145,10 @@ impl<H: Handler<J>, J: Job> IntoHandler<ByType<J>> for H {
                 let handler = handler.clone();
                 Box::pin(async move {
                     match Incoming::job::<J>(context.body()) {
-                        Ok(job) => handler.run(job, context).await.into_outcome(),
+                        Ok(job) => {
+                            context.meet(&job, handler.retry_policy(&job));
+                            of_output(handler.run(job, context).await)
+                        }
                         Err(error) => AttemptError::Undecodable(error.to_string()).into(),
                     }
                 })
@@ -162,11 +180,12 @@ macro_rules! functions_of {
                             Ok(job) => job,
                             Err(error) => return AttemptError::Undecodable(error.to_string()).into(),
                         };
+                        context.meet(&job, None);
                         $(let $extractor = match $extractor::from_context(&context).await {
                             Ok(value) => value,
                             Err(error) => return Outcome::Failed(error),
                         };)*
-                        handler(job, $($extractor),*).await.into_outcome()
+                        of_output(handler(job, $($extractor),*).await)
                     })
                 });
                 Registration { job: JobSpec::of::<J>(), requirements, run }

@@ -1,5 +1,7 @@
 //! What a handler's end means: [`Outcome`], and what turns into one.
 
+#[cfg(feature = "anyhow")]
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -126,6 +128,33 @@ impl From<AttemptError> for Outcome {
     fn from(error: AttemptError) -> Self {
         Self::Failed(Box::new(error))
     }
+}
+
+/// The outcome of what a handler returned. Like [`IntoOutcome::into_outcome`], but an error inside `anyhow::Error` keeps its type: rules and
+/// middlewares look for it.
+pub(crate) fn of_output<O: IntoOutcome + 'static>(output: O) -> Outcome {
+    #[cfg(feature = "anyhow")]
+    let output = {
+        let mut output = Some(output);
+        if let Some(error) = take_anyhow(&mut output) {
+            return Outcome::Failed(error.reallocate_into_boxed_dyn_error_without_backtrace());
+        }
+        match output {
+            Some(output) => output,
+            None => return Outcome::Done,
+        }
+    };
+    output.into_outcome()
+}
+
+/// The error of `anyhow::Result<()>` or `anyhow::Result<Outcome>`, if `output` is one. What is taken leaves `None`.
+#[cfg(feature = "anyhow")]
+fn take_anyhow(output: &mut dyn Any) -> Option<anyhow::Error> {
+    fn taken<T: 'static>(output: &mut dyn Any) -> Option<anyhow::Error> {
+        let output: &mut Option<Result<T, anyhow::Error>> = output.downcast_mut()?;
+        output.take_if(|result| result.is_err())?.err()
+    }
+    taken::<()>(output).or_else(|| taken::<Outcome>(output))
 }
 
 /// What a handler may return: `()`, an [`Outcome`], or a `Result` of those with any error that turns into a

@@ -17,6 +17,7 @@ use crate::middleware::Middlewares;
 use crate::registry::Registry;
 use crate::schedule::{self, SchedulePlan, plan_schedules};
 use crate::states::States;
+use crate::terms::TermsDraft;
 use queues::plan_queues;
 
 /// What was written on the builder.
@@ -27,6 +28,8 @@ pub(crate) struct Draft {
     pub(crate) middlewares: Middlewares,
     pub(crate) states: States,
     pub(crate) queues: Vec<QueueSetting>,
+    /// What follows a failure.
+    pub(crate) terms: TermsDraft,
     /// Jobs whose queue is another than their type's.
     pub(crate) routes: Vec<Route>,
     pub(crate) schedules: Vec<schedule::Draft>,
@@ -126,6 +129,7 @@ impl Draft {
         let jobs = self.routed(&mut problems);
         let settings = self.settings;
         problems.extend(self.registrations.iter().flat_map(|one| lacking(one, &self.states)));
+        problems.extend(self.terms.problems(&jobs));
         problems.extend(jobs.iter().filter_map(|job| too_long(job, &settings)));
         problems.extend(self.middlewares.jobs().filter_map(|job| around_nothing(job, &jobs)));
         let schedules = plan_schedules(self.schedules, &self.routes, &mut problems);
@@ -134,13 +138,14 @@ impl Draft {
         let threads = threads(&jobs, &queues, &settings, &mut of_queues);
 
         let mut registry = Registry::default();
-        for Registration { job, run, .. } in self.registrations {
+        for (Registration { job, run, .. }, routed) in self.registrations.into_iter().zip(&jobs) {
+            let terms = self.terms.terms(routed);
             let pipeline = Pipeline {
                 middlewares: self.middlewares.of(job.name),
                 run,
                 threads: job.blocking.then(|| threads.clone()),
             };
-            problems.extend(registry.add(&job, pipeline, settings.job_timeout));
+            problems.extend(registry.add(&job, pipeline, terms, routed.timeout_in(&settings)));
         }
         if registry.is_empty() {
             problems.push("no handler is registered: add one with `.register(…)`".to_owned());
@@ -193,7 +198,7 @@ fn lacking(registration: &Registration, states: &States) -> Vec<String> {
 }
 
 fn too_long(job: &JobSpec, settings: &Settings) -> Option<String> {
-    let (timeout, limit) = (job.timeout.unwrap_or(settings.job_timeout), settings.longest_hold());
+    let (timeout, limit) = (job.timeout_in(settings), settings.longest_hold());
     (timeout > limit).then(|| {
         format!(
             "an attempt of `{}` may take {timeout:?}, but the broker takes a job back that is not settled within {:?}: \

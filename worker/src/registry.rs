@@ -5,10 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::RetryPolicy;
-
 use crate::attempt::pipeline::Pipeline;
 use crate::handler::JobSpec;
+use crate::terms::Terms;
 
 /// The handlers of a worker by job name and alias. Built once, then only read.
 #[derive(Default)]
@@ -16,10 +15,10 @@ pub(crate) struct Registry {
     by_name: HashMap<&'static str, Arc<Entry>>,
 }
 
-/// One handler with what its job type says of every attempt.
+/// One handler with what holds for every attempt of its job type.
 pub(crate) struct Entry {
     pub(crate) job: &'static str,
-    pub(crate) retry: RetryPolicy,
+    pub(crate) terms: Arc<Terms>,
     pub(crate) timeout: Duration,
     pub(crate) pipeline: Arc<Pipeline>,
 }
@@ -32,11 +31,11 @@ impl fmt::Debug for Entry {
 
 impl Registry {
     /// Adds a handler; a problem in words for each of its names that is taken.
-    pub(crate) fn add(&mut self, spec: &JobSpec, pipeline: Pipeline, job_timeout: Duration) -> Vec<String> {
+    pub(crate) fn add(&mut self, spec: &JobSpec, pipeline: Pipeline, terms: Terms, timeout: Duration) -> Vec<String> {
         let entry = Arc::new(Entry {
             job: spec.name,
-            retry: spec.retry,
-            timeout: spec.timeout.unwrap_or(job_timeout),
+            terms: Arc::new(terms),
+            timeout,
             pipeline: Arc::new(pipeline),
         });
         let mut problems = Vec::new();

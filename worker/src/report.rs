@@ -57,8 +57,8 @@ impl QueueReport {
     /// Counts a successor that is stored.
     pub(crate) fn stored(&mut self, purpose: Purpose) {
         match purpose {
-            Purpose::Retry => self.retried += 1,
-            Purpose::Snooze => self.snoozed += 1,
+            Purpose::Retry { .. } => self.retried += 1,
+            Purpose::Snooze { .. } => self.snoozed += 1,
             Purpose::DeadLetter => self.dead_lettered += 1,
             Purpose::Return => {}
         }

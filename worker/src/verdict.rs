@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use leveret::Backoff;
+use leveret::RetryPolicy;
 
 use crate::error;
 use crate::outcome::{AttemptError, Outcome};
+use crate::retry::Retry;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Ended {
     UnknownType(Option<String>),
     /// The message's type is not the job that was to be fetched.
     OtherType { name: Option<String>, wanted: &'static str },
+    /// The job had expired before the attempt could begin.
+    Expired,
     /// The handler gave up because it was asked to, or was aborted: nobody's failure.
     Interrupted,
 }
@@ -31,10 +34,26 @@ pub(crate) enum Ended {
 pub(crate) struct Tries {
     /// The attempt that ended; the first is 1.
     pub(crate) attempt: u32,
-    /// How many there are in all.
-    pub(crate) max_attempts: u32,
-    /// The waits in between.
-    pub(crate) backoff: Backoff,
+    /// How many there are in all, where that was set for this one job.
+    pub(crate) max_attempts: Option<u32>,
+    /// How many there are otherwise, and the waits in between.
+    pub(crate) policy: RetryPolicy,
+    /// What the application's rules say of this failure.
+    pub(crate) rule: Option<Retry>,
+    /// How long the job is still wanted; `None`: for ever.
+    pub(crate) wanted: Option<Duration>,
+}
+
+impl Tries {
+    /// Whether this attempt was the last that `policy` allows.
+    fn was_last(&self, policy: RetryPolicy) -> bool {
+        self.attempt >= self.max_attempts.unwrap_or(policy.max_attempts())
+    }
+
+    /// Whether the job is no longer wanted once it has waited so long.
+    fn is_expired_after(&self, wait: Duration) -> bool {
+        self.wanted.is_some_and(|wanted| wait >= wanted)
+    }
 }
 
 /// What shall happen.
@@ -65,32 +84,27 @@ pub(crate) struct Fault {
 pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
     match ended {
         Ended::Returned(Outcome::Done) => Verdict::Ack,
+        Ended::Returned(Outcome::Snooze(after)) if tries.is_expired_after(after) => Verdict::DeadLetter {
+            fault: expired("it was put off, and expires before it would come again".to_owned()),
+        },
         Ended::Returned(Outcome::Snooze(after)) => Verdict::Snooze { after },
         Ended::Returned(Outcome::Cancel(reason)) => Verdict::Cancel { reason },
         Ended::Returned(Outcome::Failed(error)) => failed(&*error, tries, chance),
         Ended::Panicked(message) => {
             let error = AttemptError::Panicked(message).to_string();
-            retry_or_bury(
-                Fault {
-                    reason: "panicked",
-                    error,
-                },
-                tries,
-                None,
-                chance,
-            )
+            let fault = Fault {
+                reason: "panicked",
+                error,
+            };
+            by_the_rules(fault, "panicked", tries, chance)
         }
         Ended::TimedOut(limit) => {
             let error = AttemptError::TimedOut(limit).to_string();
-            retry_or_bury(
-                Fault {
-                    reason: "timed_out",
-                    error,
-                },
-                tries,
-                None,
-                chance,
-            )
+            let fault = Fault {
+                reason: "timed_out",
+                error,
+            };
+            by_the_rules(fault, "timed_out", tries, chance)
         }
         Ended::Undecodable(error) => Verdict::DeadLetter {
             fault: Fault {
@@ -102,34 +116,58 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
         Ended::OtherType { name, wanted } => Verdict::DeadLetter {
             fault: other_type(name, wanted),
         },
+        Ended::Expired => Verdict::DeadLetter {
+            fault: expired(format!("it expired before its attempt {} began", tries.attempt)),
+        },
         Ended::Interrupted => Verdict::GiveBack,
     }
 }
 
+/// What the error itself asks for comes first.
 fn failed(error: &(dyn std::error::Error + 'static), tries: Tries, chance: f64) -> Verdict {
-    let text = error::text(error);
-    let failed = |error| Fault {
+    let mut fault = Fault {
         reason: "failed",
-        error,
+        error: error::text(error),
     };
     match error::directive(error) {
-        Some(error::Directive::Reject) => Verdict::DeadLetter {
-            fault: Fault {
-                reason: "rejected",
-                error: text,
-            },
-        },
-        Some(error::Directive::RetryIn(wait)) => retry_or_bury(failed(text), tries, Some(wait), chance),
-        None => retry_or_bury(failed(text), tries, None, chance),
+        Some(error::Directive::Reject) => {
+            fault.reason = "rejected";
+            Verdict::DeadLetter { fault }
+        }
+        Some(error::Directive::RetryIn(wait)) => retry_or_bury(fault, tries, tries.policy, Some(wait), chance),
+        None => by_the_rules(fault, "rejected", tries, chance),
     }
 }
 
-fn retry_or_bury(fault: Fault, tries: Tries, wait: Option<Duration>, chance: f64) -> Verdict {
-    if tries.attempt >= tries.max_attempts {
+/// Then what the application's rules say of such failures, then the policy. `never`: the reason of a failure that is not tried again by a rule.
+fn by_the_rules(fault: Fault, never: &'static str, tries: Tries, chance: f64) -> Verdict {
+    match tries.rule {
+        Some(Retry::Never) => Verdict::DeadLetter {
+            fault: Fault { reason: never, ..fault },
+        },
+        Some(Retry::After(wait)) => retry_or_bury(fault, tries, tries.policy, Some(wait), chance),
+        Some(Retry::With(policy)) => retry_or_bury(fault, tries, policy, None, chance),
+        Some(Retry::ByPolicy) | None => retry_or_bury(fault, tries, tries.policy, None, chance),
+    }
+}
+
+fn retry_or_bury(fault: Fault, tries: Tries, policy: RetryPolicy, wait: Option<Duration>, chance: f64) -> Verdict {
+    if tries.was_last(policy) {
         return Verdict::DeadLetter { fault };
     }
-    let after = wait.unwrap_or_else(|| tries.backoff.wait(tries.attempt, chance));
+    let after = wait.unwrap_or_else(|| policy.backoff().wait(tries.attempt, chance));
+    if tries.is_expired_after(after) {
+        let error = format!("it expires before its next attempt; the last one: {}", fault.error);
+        return Verdict::DeadLetter { fault: expired(error) };
+    }
     Verdict::Retry { after, fault }
+}
+
+fn expired(error: String) -> Fault {
+    Fault {
+        reason: "expired",
+        error,
+    }
 }
 
 fn unknown(name: Option<String>) -> Fault {
@@ -153,119 +191,4 @@ fn other_type(name: Option<String>, wanted: &str) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::JobError;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// Everything an attempt can end with, by a word for it.
-    fn every_end() -> Vec<(&'static str, Ended)> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| Ended::Returned(Outcome::Failed(error));
-        vec![
-            ("done", Ended::Returned(Outcome::Done)),
-            ("snooze", Ended::Returned(Outcome::Snooze(SECOND))),
-            ("cancel", Ended::Returned(Outcome::Cancel("void".into()))),
-            ("error", failed("boom".into())),
-            ("reject", failed(JobError::reject("boom").into())),
-            ("retry_in", failed(JobError::retry_in(9 * SECOND, "boom").into())),
-            ("panic", Ended::Panicked("boom".into())),
-            ("timeout", Ended::TimedOut(SECOND)),
-            ("undecodable", Ended::Undecodable("boom".into())),
-            ("unknown", Ended::UnknownType(Some("x".into()))),
-            ("typeless", Ended::UnknownType(None)),
-            (
-                "other type",
-                Ended::OtherType {
-                    name: Some("x".into()),
-                    wanted: "y",
-                },
-            ),
-            ("interrupted", Ended::Interrupted),
-        ]
-    }
-
-    /// A verdict in one line: its word, its wait in seconds, its reason.
-    fn told(verdict: &Verdict) -> String {
-        match verdict {
-            Verdict::Ack => "ack".into(),
-            Verdict::Retry { after, fault } => format!("retry {} {}", after.as_secs(), fault.reason),
-            Verdict::DeadLetter { fault } => format!("dead {}", fault.reason),
-            Verdict::Snooze { after } => format!("snooze {}", after.as_secs()),
-            Verdict::Cancel { reason } => format!("cancel {reason}"),
-            Verdict::GiveBack => "give back".into(),
-        }
-    }
-
-    #[test]
-    fn every_end_has_its_verdict_with_and_without_attempts_left() {
-        // attempt 3 of 8, attempt 8 of 8 and attempt 9 of 8 (the limit was lowered meanwhile); backoff 2 s, 4 s, 8 s …
-        let expected = [
-            ("done", "ack", "ack"),
-            ("snooze", "snooze 1", "snooze 1"),
-            ("cancel", "cancel void", "cancel void"),
-            ("error", "retry 4 failed", "dead failed"),
-            ("reject", "dead rejected", "dead rejected"),
-            ("retry_in", "retry 9 failed", "dead failed"),
-            ("panic", "retry 4 panicked", "dead panicked"),
-            ("timeout", "retry 4 timed_out", "dead timed_out"),
-            ("undecodable", "dead undecodable", "dead undecodable"),
-            ("unknown", "dead unknown_type", "dead unknown_type"),
-            ("typeless", "dead unknown_type", "dead unknown_type"),
-            ("other type", "dead unknown_type", "dead unknown_type"),
-            ("interrupted", "give back", "give back"),
-        ];
-        for (attempt, last) in [(3, false), (8, true), (9, true)] {
-            let tries = Tries {
-                attempt,
-                max_attempts: 8,
-                backoff: Backoff::exponential("2s", "10m"),
-            };
-            for ((word, ended), (expected_word, more_left, none_left)) in every_end().into_iter().zip(expected) {
-                assert_eq!(word, expected_word);
-                let expected = if last { none_left } else { more_left };
-                assert_eq!(
-                    told(&verdict(ended, tries, 0.5)),
-                    expected,
-                    "{word} at attempt {attempt} of 8"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_fault_says_in_words_what_happened() {
-        let tries = Tries {
-            attempt: 1,
-            max_attempts: 1,
-            backoff: Backoff::none(),
-        };
-        for (word, expected) in [
-            ("error", "boom"),
-            ("reject", "the job was rejected: boom"),
-            ("panic", "the handler panicked: boom"),
-            ("timeout", "the attempt ran longer than its limit of 1s"),
-            ("undecodable", "boom"),
-            ("unknown", "no handler is registered for the job `x`"),
-            ("other type", "the job is a `x`, and this program fetches the jobs `y`"),
-        ] {
-            let (_, ended) = every_end().into_iter().find(|(w, _)| *w == word).expect("in the list");
-            match verdict(ended, tries, 0.0) {
-                Verdict::DeadLetter { fault } => assert_eq!(fault.error, expected),
-                other => panic!("{word} became {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_first_and_only_attempt_is_never_retried() {
-        let tries = Tries {
-            attempt: 1,
-            max_attempts: 1,
-            backoff: Backoff::fixed("1s"),
-        };
-        for (word, ended) in every_end() {
-            assert!(!matches!(verdict(ended, tries, 1.0), Verdict::Retry { .. }), "{word}");
-        }
-    }
-}
+mod tests;

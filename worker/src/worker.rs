@@ -110,7 +110,10 @@ impl Worker {
     /// looked at twice in succession, a moment apart, and the broker is asked only while the worker is idle. Lost connections are outlived, and
     /// what was on them is waited for. [`ExitReport::unseen`] says what could not be seen.
     ///
-    /// A job that is snoozed, or tried again, without end keeps the worker running, and so does a producer that goes on, or a broker
+    /// What is not due yet, delayed jobs and retries that wait, is left in the broker: the next drain finds it. [`Unseen::delayed`](crate::Unseen::delayed)
+    /// says how much there is.
+    ///
+    /// A job that is snoozed, or tried again, at once and without end keeps the worker running, and so does a producer that goes on, or a broker
     /// that cannot be reached: [`Worker::drain_until`] sets a limit.
     ///
     /// # Errors
@@ -159,8 +162,9 @@ impl Worker {
     pub async fn drain_until(mut self, limit: impl Future) -> Result<ExitReport, RunError> {
         // What is due again and again is never drained.
         self.plan.schedules.clear();
+        let queues: Vec<_> = self.plan.queues.iter().map(|one| one.queue.clone()).collect();
         let mut running = Running::start(self.plan, self.connection, self.stopped)?;
-        let mut drain = Drain::new(running.rabbit.clone(), Arc::clone(&running.stopped.0));
+        let mut drain = Drain::new(running.rabbit.clone(), Arc::clone(&running.stopped.0), &queues);
         let mut emptied = None;
         let shutdown = async {
             tokio::select! {

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+pub(crate) use self::system::install;
 pub(crate) use self::version::Version;
 use crate::installation::ROOT_VARIABLE;
 use crate::shell;
@@ -45,6 +46,7 @@ pub(crate) fn get_root(version: &Version) -> Result<PathBuf> {
     Ok(root)
 }
 
-fn is_root() -> Result<bool> {
+/// Whether this process may install packages and enter root directories.
+pub(crate) fn is_root() -> Result<bool> {
     Ok(shell::output(std::process::Command::new("id").arg("-u"))?.trim() == "0")
 }

@@ -3,15 +3,18 @@
 //! # Layout
 //!
 //! - [`broker`]: gets RabbitMQ onto the machine, in several versions, never starts it.
+//! - [`python`]: gets the Python that one suite needs.
 //! - [`suites`]: runs every suite, with a broker, and some with two.
+//! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
 //! - [`shell`]: runs a program and says so.
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
+//! - [`interpreter`]: where that Python is; shared with the test kit.
 //! - [`baseline`]: the version before this one; shared with the test kit.
 
-// These two files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ is and what
-// the version before this one was; their items are public for the kit's sake.
+// These three files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ and Python
+// are and what the version before this one was; their items are public for the kit's sake.
 #[path = "../../tests/src/baseline.rs"]
 #[allow(unreachable_pub)]
 mod baseline;
@@ -20,6 +23,11 @@ mod deps;
 #[path = "../../tests/src/installation.rs"]
 #[allow(unreachable_pub)]
 mod installation;
+#[path = "../../tests/src/python.rs"]
+#[allow(unreachable_pub)]
+mod interpreter;
+mod pool;
+mod python;
 mod semver;
 mod shell;
 mod suites;
@@ -31,7 +39,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 cargo xtask broker              get RabbitMQ (installed, never started)
 cargo xtask broker VERSION      get another one into a root directory of its own: 3.10, 4.0, latest (as root)
-cargo xtask test [-- filter]    get the broker, then run every suite; some run on 4.0 too
+cargo xtask python              get a Python with pika and kombu, for one suite
+cargo xtask test [-- filter]    get both, then run every suite; some run on 4.0 too
          --only-installed       ... on the installed broker alone
          --on VERSION           ... only the suites that need a broker, on that version
 cargo xtask deps                check the dependency tree and the public signatures
@@ -58,6 +67,7 @@ fn run() -> Result<()> {
     };
     match command {
         "broker" => broker::get(rest),
+        "python" => python::get(),
         "test" => suites::run(rest),
         "deps" => deps::check(),
         "semver" => semver::check(),

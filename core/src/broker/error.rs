@@ -27,6 +27,8 @@ pub enum BrokerErrorKind {
     NotFound,
     /// The queue or exchange is there with other arguments, or is exclusive to another (AMQP 405, 406).
     Mismatch,
+    /// A job was held for longer than the broker's `consumer_timeout`, so that it closed the channel (AMQP 406, RabbitMQ up to 4.2).
+    Overdue,
     /// The broker closed the channel or connection over something that was sent (any other AMQP error).
     Protocol,
     /// It was closed from this side.

@@ -21,7 +21,9 @@ use async_trait::async_trait;
 pub use duplex::Duplex;
 pub use error::{BrokerError, BrokerErrorKind};
 pub use puller::Puller;
-pub use topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration, QueueDepth};
+pub use topology::{
+    Argument, Arguments, Binding, Declaration, Exchange, ExchangeBinding, ExchangeKind, QueueDeclaration, QueueDepth,
+};
 
 use crate::clock::Clock;
 use crate::message::Message;
@@ -90,6 +92,15 @@ pub trait Session: Send + Sync + Debug {
     /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
     async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
         let text = format!("{queue}: this broker gives no single messages");
+        Err(BrokerError::new(BrokerErrorKind::Protocol, text))
+    }
+
+    /// Takes a name for this connection alone, until it ends in whichever way. `false`: another connection has it.
+    ///
+    /// # Errors
+    /// [`BrokerErrorKind::Protocol`] from a broker that does not offer it, as one that was written before there was this method.
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let text = format!("{name}: this broker keeps no locks");
         Err(BrokerError::new(BrokerErrorKind::Protocol, text))
     }
 

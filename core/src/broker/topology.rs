@@ -12,6 +12,8 @@ pub enum Declaration {
     Queue(QueueDeclaration),
     /// A binding of a queue to an exchange.
     Binding(Binding),
+    /// A binding of an exchange to another.
+    ExchangeBinding(ExchangeBinding),
 }
 
 /// An exchange.
@@ -53,6 +55,17 @@ pub struct Binding {
     pub queue: String,
     /// The exchange.
     pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+}
+
+/// A binding of an exchange to another: what the first routes this way, the second routes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeBinding {
+    /// The exchange that gets the messages.
+    pub destination: String,
+    /// The exchange that they come from.
+    pub source: String,
     /// The routing key.
     pub routing_key: String,
 }

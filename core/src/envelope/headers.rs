@@ -16,7 +16,23 @@ pub const RESENT: &str = "leveret-resent";
 pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";
 /// The time limit of an attempt in milliseconds (at least 1), set for this one job; it wins over the job type's.
 pub const TIMEOUT_MS: &str = "leveret-timeout-ms";
-/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `undecodable`, `unknown_type`).
+/// When a delayed job is due, in milliseconds since the Unix epoch by the clock of whoever delayed it.
+pub const DUE: &str = "leveret-due";
+/// When the job is no longer wanted, in milliseconds since the Unix epoch: no attempt begins after it.
+pub const EXPIRES: &str = "leveret-expires";
+/// The failed attempts so far, as JSON: see [`History`](super::History).
+pub const HISTORY: &str = "leveret-history";
+/// On a job in a queue of suspects: how often it was started there. A dead letter `poison` keeps it.
+pub const SUSPECT: &str = "leveret-suspect";
+/// On a suspect that is about to be started, and counted as such.
+pub const SUSPECT_ARMED: &str = "leveret-suspect-armed";
+/// On a job in a classic queue, which does not count deliveries: how many of them ended with their worker.
+pub const CRASHES: &str = "leveret-crashes";
+/// How often the job met a worker that knows no handler for it and waits for one that does.
+pub const UNKNOWN: &str = "leveret-unknown";
+/// How many times the job was sent back to work from among the dead letters.
+pub const REDRIVEN: &str = "leveret-redriven";
+/// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `expired`, `undecodable`, `unknown_type`, `poison`).
 pub const FAILURE_REASON: &str = "leveret-failure-reason";
 /// On a dead letter or retry: the last error's text, shortened.
 pub const FAILURE_ERROR: &str = "leveret-failure-error";

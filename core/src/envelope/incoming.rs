@@ -1,7 +1,7 @@
 //! A message read as a job: [`Incoming`].
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::headers;
 use crate::id::JobId;
@@ -40,6 +40,8 @@ pub struct Incoming {
     pub max_attempts: Option<u32>,
     /// The time limit set for this one job.
     pub timeout: Option<Duration>,
+    /// When the job is no longer wanted; no attempt begins after it.
+    pub expires: Option<SystemTime>,
     /// Whether it is a second publish of a message whose first publish was never confirmed.
     pub resent: bool,
     /// When the job was made, in seconds since the Unix epoch, where the message says.
@@ -67,6 +69,7 @@ impl Incoming {
             hop: number(properties, headers::HOP)?,
             max_attempts: number(properties, headers::MAX_ATTEMPTS)?.map(|attempts| attempts.max(1)),
             timeout: number(properties, headers::TIMEOUT_MS)?.map(|millis| Duration::from_millis(millis.max(1).into())),
+            expires: moment(properties, headers::EXPIRES)?,
             resent: properties.headers.contains_key(headers::RESENT),
             made_at: properties.timestamp,
             delivery_count: delivery_count(properties),
@@ -115,6 +118,16 @@ fn number(properties: &Properties, header: &'static str) -> Result<Option<u32>, 
     }
 }
 
+fn moment(properties: &Properties, header: &'static str) -> Result<Option<SystemTime>, DecodeError> {
+    let millis = match properties.headers.get(header) {
+        None | Some(HeaderValue::Null) => return Ok(None),
+        Some(HeaderValue::Int(value)) => u64::try_from(*value).ok(),
+        Some(_) => None,
+    };
+    let moment = millis.and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+    moment.map(Some).ok_or(DecodeError::Header { header })
+}
+
 /// The broker's own count is advice: what cannot be read counts as none.
 fn delivery_count(properties: &Properties) -> u32 {
     let value = properties
@@ -152,6 +165,12 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MessageId => f.write_str("the message_id is longer than 255 bytes or contains a control character"),
+            Self::Header { header } if *header == headers::EXPIRES => {
+                write!(
+                    f,
+                    "the header `{header}` is not a time in milliseconds since the Unix epoch"
+                )
+            }
             Self::Header { header } => write!(f, "the header `{header}` is not a whole number from 0 to 4294967295"),
             Self::Body {
                 job,

@@ -2,13 +2,15 @@
 
 mod error;
 pub mod headers;
+mod history;
 mod incoming;
 mod limits;
 mod outgoing;
 mod republish;
 
 pub use error::EnvelopeError;
+pub use history::{History, PastAttempt};
 pub use incoming::{DecodeError, Incoming};
 pub use limits::{DEFAULT_FRAME_MAX, Limits, TooLarge};
 pub use outgoing::Envelope;
-pub use republish::{Failure, Republish, fit_header, republish};
+pub use republish::{Failure, Republish, fit_header, republish, set_due};

@@ -16,6 +16,9 @@ use crate::message::{HeaderValue, Headers, Message, Properties};
 use crate::name::check_short_string;
 use crate::queue::Queue;
 
+/// The latest time that a header can carry.
+const MAX_MILLIS: u64 = i64::MAX.cast_unsigned();
+
 /// A serialized job with everything that goes with it. It can itself be serialized, which makes an outbox: store it in the
 /// transaction that changes your data, and hand it to `Producer::enqueue_envelope`
 /// afterwards; its id is fixed here, so sending it twice is visible.
@@ -71,9 +74,15 @@ pub struct Envelope {
     max_attempts: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Duration>,
+    /// In milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     headers: Headers,
     made_at: u64,
+    /// When it is to run, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
 }
 
 impl Envelope {
@@ -94,6 +103,7 @@ impl Envelope {
             job: J::NAME,
             detail: error.to_string(),
         })?;
+        let now = SystemTime::now();
         Ok(Self {
             id: JobId::random(),
             name: Cow::Borrowed(J::NAME),
@@ -102,11 +112,26 @@ impl Envelope {
             correlation_id: None,
             max_attempts: None,
             timeout: None,
+            expires: None,
             headers: Headers::new(),
-            made_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        })
+            due: None,
+            made_at: now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        }
+        .expiring_as::<J>(now))
+    }
+
+    /// With the expiry that the job's type says, counted from `now`.
+    pub(crate) fn expiring_as<J: Job>(self, now: SystemTime) -> Self {
+        match J::EXPIRES_IN {
+            Some(time) => self.expiring_in(time, now),
+            None => self,
+        }
+    }
+
+    /// With an expiry that is counted from `now`; one beyond all calendars is none that anybody will see.
+    pub(crate) fn expiring_in(self, time: Duration, now: SystemTime) -> Self {
+        let never = UNIX_EPOCH + Duration::from_millis(MAX_MILLIS);
+        self.with_expiry(now.checked_add(time).unwrap_or(never))
     }
 
     /// Sets an own id.
@@ -149,6 +174,40 @@ impl Envelope {
         self
     }
 
+    /// When the job is no longer wanted, to the millisecond. No attempt begins after it, and none is put off beyond it: such a job becomes a dead
+    /// letter with the reason `expired`. It is measured by the worker's clock; it wins over the type's `expires_in`.
+    ///
+    /// ```
+    /// # use leveret::{Envelope, Job, envelope::{Incoming, Limits}};
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::{Duration, SystemTime};
+    /// # #[derive(Serialize, Deserialize, Job)]
+    /// # #[job(queue = "sms")]
+    /// # struct SendCode { code: u32 }
+    /// let expiry = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    /// let envelope = Envelope::new(SendCode { code: 4711 })?.with_expiry(expiry);
+    /// assert_eq!(Incoming::read(&envelope.to_message(&Limits::default())?)?.expires, Some(expiry));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_expiry(mut self, time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(MAX_MILLIS);
+        self.expires = Some(millis.min(MAX_MILLIS));
+        self
+    }
+
+    /// Has the job run at this time, and not before: within a year from when it is enqueued, and at once if that is over by then. The time is
+    /// kept to the millisecond, in a stored envelope too, so an outbox that comes late makes nothing later than it would be anyway.
+    ///
+    /// It is a time of the clock of whoever enqueues the envelope. Where another machine made it, the two clocks' difference counts.
+    #[must_use]
+    pub fn with_due(mut self, at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.due = Some(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
     /// Adds a header of the application's own.
     ///
     /// # Errors
@@ -182,6 +241,12 @@ impl Envelope {
     #[must_use]
     pub fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// When the job is to run, as set with [`Envelope::with_due`]; `None`: at once.
+    #[must_use]
+    pub fn due(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.due?))
     }
 
     /// The job as JSON.
@@ -239,6 +304,14 @@ impl Envelope {
         if let Some(timeout) = self.timeout {
             let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
             table.insert(headers::TIMEOUT_MS.to_owned(), millis.max(1).into());
+        }
+        if let Some(millis) = self.expires {
+            let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+            table.insert(headers::EXPIRES.to_owned(), HeaderValue::Int(millis));
+        }
+        if let Some(due) = self.due {
+            let millis = i64::try_from(due).unwrap_or(i64::MAX);
+            table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
         }
         table
     }

@@ -4,6 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::headers;
+use super::history::History;
 use super::limits::TooLarge;
 use crate::id::JobId;
 use crate::message::{HeaderValue, Headers, Message};
@@ -79,7 +80,8 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
     let properties = &mut successor.properties;
     properties.message_id = Some(id.as_str().to_owned());
     let table = &mut properties.headers;
-    table.retain(|name, _| !headers::is_broker_bookkeeping(name) && name != headers::RESENT);
+    let of_this_message = |name: &str| matches!(name, headers::RESENT | headers::DUE);
+    table.retain(|name, _| !headers::is_broker_bookkeeping(name) && !of_this_message(name));
     let hop = table
         .get(headers::HOP)
         .and_then(HeaderValue::as_int)
@@ -92,20 +94,29 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
     match why {
         Republish::Retry { failure } => {
             table.insert(headers::ATTEMPT.to_owned(), attempt.saturating_add(1).into());
-            record(table, failure);
+            record(table, attempt, failure);
         }
         Republish::Again => {
             table.insert(headers::ATTEMPT.to_owned(), attempt.into());
         }
         Republish::DeadLetter { failure } => {
             table.insert(headers::ATTEMPT.to_owned(), attempt.into());
-            record(table, failure);
+            record(table, attempt, failure);
         }
     }
     successor
 }
 
-fn record(table: &mut Headers, failure: &Failure) {
+/// Writes into a message when it is due, to the millisecond: sent through the delay ladder, it arrives then, however late it is sent.
+pub fn set_due(message: &mut Message, at: SystemTime) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let table = &mut message.properties.headers;
+    table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
+}
+
+fn record(table: &mut Headers, attempt: u32, failure: &Failure) {
+    History::add(table, attempt, failure);
     let at = failure
         .at
         .duration_since(UNIX_EPOCH)
@@ -127,7 +138,8 @@ fn record(table: &mut Headers, failure: &Failure) {
 }
 
 /// Makes a successor's header fit one frame. A message that kept to [`Limits`](super::Limits) when it was enqueued always
-/// fits; one of a foreign producer may fill its frame so far that the failure's text does not, and goes without it.
+/// fits; one of a foreign producer may fill its frame so far that the history of its attempts does not: it loses as much of that as need be,
+/// and then the text of the last failure.
 ///
 /// # Errors
 /// [`TooLarge::Header`] if it does not fit even so. Published, it would cost the whole connection: the original has to be
@@ -140,6 +152,10 @@ fn record(table: &mut Headers, failure: &Failure) {
 /// assert_eq!(fit_header(Message::default(), DEFAULT_FRAME_MAX), Ok(Message::default()));
 /// ```
 pub fn fit_header(mut successor: Message, frame_max: usize) -> Result<Message, TooLarge> {
+    let excess = successor.header_size().saturating_sub(frame_max);
+    if excess > 0 {
+        History::shorten(&mut successor.properties.headers, excess);
+    }
     if successor.header_size() > frame_max {
         successor.properties.headers.remove(headers::FAILURE_ERROR);
     }
@@ -149,7 +165,7 @@ pub fn fit_header(mut successor: Message, frame_max: usize) -> Result<Message, T
     }
 }
 
-fn shortened(text: &str, limit: usize) -> &str {
+pub(super) fn shortened(text: &str, limit: usize) -> &str {
     let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -245,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_does_not_fit_goes_without_the_errors_text() {
+    fn a_record_that_does_not_fit_goes_without_history_and_then_without_the_errors_text() {
         let why = Republish::DeadLetter {
             failure: failure("boom"),
         };
@@ -253,7 +269,10 @@ mod tests {
         let size = whole.header_size();
 
         assert_eq!(fit_header(whole.clone(), size), Ok(whole.clone()));
-        let trimmed = fit_header(whole.clone(), size - 1).expect("fits without the text");
+        let trimmed = fit_header(whole.clone(), size - 1).expect("fits without the history");
+        assert!(!trimmed.properties.headers.contains_key(headers::HISTORY));
+        assert_eq!(trimmed.properties.headers[headers::FAILURE_ERROR], "boom".into());
+        let trimmed = fit_header(whole.clone(), trimmed.header_size() - 1).expect("fits without the text");
         assert!(!trimmed.properties.headers.contains_key(headers::FAILURE_ERROR));
         assert_eq!(trimmed.properties.headers[headers::FAILURE_REASON], "failed".into());
         let limit = trimmed.header_size() - 1;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -15,9 +15,10 @@ use super::channel::{Channel, ChannelEvent};
 use super::room::Room;
 use super::{Command, LaneSettings, Waiter};
 use crate::broker::{BrokerError, BrokerErrorKind};
-use crate::ledger::{Ledger, Resolved, Settings};
+use crate::connect::TopologyMode;
+use crate::ledger::{Ledger, Reply, Resolved, Settings};
 use crate::supervisor::{LinkState, stopped};
-use crate::topology::{TopologyError, ensure};
+use crate::topology::{TopologyError, ensure, look};
 use crate::watch;
 
 /// How many commands are taken in one turn.
@@ -151,9 +152,12 @@ impl LaneTask {
         while let Some((line, declarations)) = self.ledger.next_to_declare() {
             let (session, mode) = (Arc::clone(&session), self.settings.mode);
             self.declaring.push(Box::pin(async move {
-                let result = ensure(&*session, mode, &declarations)
-                    .await
-                    .map_err(TopologyError::into_broker_error);
+                let prepared = match mode {
+                    // Only delayed jobs come to this: nobody would tell that their queue is missing.
+                    TopologyMode::None => look(&*session, &declarations).await,
+                    _ => ensure(&*session, mode, &declarations).await,
+                };
+                let result = prepared.map_err(TopologyError::into_broker_error);
                 if result.as_ref().is_err_and(|error| !error.needs_a_person()) {
                     // It is tried again at once, on this connection if it still lives.
                     tokio::time::sleep(DECLARE_PAUSE).await;
@@ -168,6 +172,8 @@ impl LaneTask {
         let Some(publisher) = self.channel.publisher() else {
             return;
         };
+        let date = self.settings.clock.wall().duration_since(UNIX_EPOCH);
+        self.ledger.tell_date(date.unwrap_or_default());
         let mut unsendable = Vec::new();
         while let Some((tag, destination, message)) = self.ledger.next_to_send() {
             if let Err(error) = publisher.publish(tag, destination, message) {
@@ -199,12 +205,13 @@ impl LaneTask {
 
     /// One answer, and then every other that has already come: only then may the ledger decide what they mean.
     async fn channel_event(&mut self, first: ChannelEvent) {
-        let mut event = Some(first);
-        while let Some(now) = event {
-            match now {
+        let now = self.settings.clock.now();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            match event {
                 ChannelEvent::Changed => return,
                 ChannelEvent::Settled { tag, acked, returned } => {
-                    self.change(|ledger, out| ledger.answered(tag, acked, returned, out));
+                    self.change(|ledger, out| ledger.answered(Reply { tag, acked, returned }, now, out));
                 }
                 ChannelEvent::Lost(error) => {
                     self.change(Ledger::decide);
@@ -214,7 +221,7 @@ impl LaneTask {
                     return;
                 }
             }
-            event = poll_fn(|cx| match self.channel.poll_event(cx) {
+            next = poll_fn(|cx| match self.channel.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
                 Poll::Pending => Poll::Ready(None),
             })
@@ -246,6 +253,16 @@ impl LaneTask {
         self.alarm = None;
         let now = self.settings.clock.now();
         self.change(|ledger, out| ledger.expire(now, out));
+        if matches!(*self.link.borrow(), LinkState::Blocked { .. }) {
+            self.ledger.nobody_can_answer(now);
+        } else if self.ledger.look(now) {
+            let queues = self.ledger.channel_renewed();
+            tracing::warn!(
+                ?queues,
+                "no confirms any more; what was not confirmed is sent again on a new channel"
+            );
+            self.channel = Channel::None;
+        }
     }
 
     /// Sets the alarm to the next deadline, unless it rings before that anyway.

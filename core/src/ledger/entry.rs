@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{BrokerError, Declaration, Destination};
+use crate::envelope::headers;
 use crate::id::JobId;
-use crate::message::Message;
+use crate::message::{HeaderValue, Message};
+use crate::topology::Route;
 
 /// Where a message goes, and what must be there for it to arrive.
+///
+/// Those of one queue's [delays](crate::topology::Topology::delayed) differ in their destination only: however many there are, what they
+/// need is declared once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The exchange and routing key.
@@ -86,10 +91,57 @@ pub(crate) struct Resolved<W> {
 pub(super) struct Entry<W> {
     pub(super) id: JobId,
     pub(super) line: usize,
+    pub(super) course: Course,
     pub(super) message: Message,
     pub(super) deadline: Duration,
     pub(super) history: History,
     pub(super) waiter: W,
+}
+
+/// Where a publish is sent to.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) destination: Destination,
+    /// Of a delayed job that says when it is due: its way through the ladder, and that time since the Unix epoch.
+    due: Option<(Route, Duration)>,
+}
+
+impl Course {
+    pub(super) fn of(destination: Destination, message: &Message) -> Self {
+        let due = message
+            .properties
+            .headers
+            .get(headers::DUE)
+            .and_then(HeaderValue::as_int);
+        let due = due
+            .and_then(|millis| u64::try_from(millis).ok())
+            .map(Duration::from_millis);
+        Self {
+            due: Route::of(&destination).zip(due),
+            destination,
+        }
+    }
+
+    /// What it has in common with all that share its line.
+    pub(super) fn line(&self) -> Destination {
+        match Route::of(&self.destination) {
+            Some(route) => route.end(),
+            None => self.destination.clone(),
+        }
+    }
+
+    /// Whether it goes through the ladder.
+    pub(super) fn is_delayed(&self) -> bool {
+        Route::of(&self.destination).is_some()
+    }
+
+    /// Finds the way once more, given the time since the Unix epoch. However long it had to wait here, or however often it was sent, it is due
+    /// when it is due.
+    pub(super) fn find(&mut self, now: Duration) {
+        if let Some((route, due)) = &self.due {
+            self.destination = route.destination(due.saturating_sub(now));
+        }
+    }
 }
 
 /// What has happened to a publish so far.
@@ -101,6 +153,10 @@ pub(super) struct History {
     pub(super) sent: bool,
     /// It was on the wire when a channel was lost, so a copy may be stored.
     pub(super) ambiguous: bool,
+    /// Its last answer was a nack, and it was not sent since.
+    pub(super) nacked: bool,
+    /// When it was nacked for the first time.
+    pub(super) first_nack: Option<Duration>,
     /// Its destination was declared once more after it came back.
     pub(super) redeclared: bool,
     /// How many channels the broker has closed over something while it was in flight.
@@ -119,6 +175,10 @@ impl History {
 
     /// What to say when nobody waits for the broker's answer any longer.
     pub(super) fn given_up(&self) -> Fate {
-        if self.sent { Fate::Unknown } else { Fate::NotSent }
+        match (self.sent, self.nacked && !self.in_flight) {
+            (false, _) => Fate::NotSent,
+            (true, true) => self.refused(Why::Nacked),
+            (true, false) => Fate::Unknown,
+        }
     }
 }

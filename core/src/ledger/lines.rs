@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::entry::Target;
+use super::quiet::Quiet;
 use crate::broker::{Declaration, Destination};
 
 /// Above this many lines, idle ones are forgotten (and declared again at their next use).
@@ -14,19 +15,34 @@ const MAX_IDLE_LINES: usize = 4_096;
 /// answering leaves a third to the others.
 const SHARE_OF_FREE: usize = 2;
 
-/// The publishes for one destination, oldest first.
+/// The first pause of a line whose publish was nacked. It doubles with each nack in a row.
+const FIRST_REST: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const MAX_REST: Duration = Duration::from_secs(1);
+
+/// The publishes for one destination, oldest first; for those of one queue that are delayed, where they all arrive in the end.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) target: Target,
+    destination: Destination,
+    /// What is declared before the first is sent.
+    declarations: Arc<[Declaration]>,
     /// Entries to be sent, by ascending sequence number.
     pub(super) waiting: VecDeque<u64>,
     /// Sent and still awaited.
     pub(super) in_flight: usize,
     /// Sent and given up by their callers, but not yet answered by the broker.
     pub(super) abandoned: usize,
-    /// Something was given up, and nothing was answered since: only one at a time is sent, to find out.
+    /// Something was given up or nacked, and nothing was stored since: only one at a time is sent, to find out.
     pub(super) silent: bool,
+    pub(super) quiet: Quiet,
+    /// Whether a nack may mean that the queue is full, by its definition. Where it cannot, the broker only is not able to store
+    /// right now.
+    pub(super) may_be_full: bool,
     pub(super) gate: Gate,
+    /// Nothing is sent before then: a publish was nacked.
+    rest_until: Option<Duration>,
+    /// Nacks since the last ack.
+    nacks: u32,
 }
 
 /// Whether a line may send.
@@ -40,9 +56,48 @@ pub(super) enum Gate {
 }
 
 impl Line {
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight == 0 && self.abandoned == 0 && self.gate != Gate::Declaring
+    fn new(destination: Destination, declarations: Arc<[Declaration]>) -> Self {
+        Self {
+            may_be_full: may_be_full(&destination, &declarations),
+            destination,
+            declarations,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            abandoned: 0,
+            silent: false,
+            quiet: Quiet::default(),
+            gate: Gate::Open,
+            rest_until: None,
+            nacks: 0,
+        }
     }
+
+    /// The broker has answered one of its publishes.
+    pub(super) fn heard(&mut self, acked: bool) {
+        self.silent = false;
+        self.quiet.heard();
+        if acked {
+            self.nacks = 0;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+            && self.in_flight == 0
+            && self.abandoned == 0
+            && self.gate != Gate::Declaring
+            && self.rest_until.is_none()
+    }
+}
+
+fn may_be_full(destination: &Destination, declarations: &[Declaration]) -> bool {
+    let bounds = |declaration: &Declaration| match declaration {
+        Declaration::Queue(queue) => {
+            queue.name == destination.routing_key && queue.arguments.contains_key("x-max-length")
+        }
+        _ => false,
+    };
+    destination.exchange.is_empty() && declarations.iter().any(bounds)
 }
 
 /// All lines, by a small number that stays with a line as long as anything is in it.
@@ -56,13 +111,20 @@ pub(super) struct Lines {
     heads: BTreeSet<(u64, usize)>,
     /// Lines whose gate is [`Gate::Undeclared`].
     undeclared: BTreeSet<usize>,
+    /// When the lines that rest may send again.
+    resting: BTreeSet<(Duration, usize)>,
 }
 
 impl Lines {
-    /// The line for a target; a new one begins `Undeclared` if `declare`.
-    pub(super) fn find_or_add(&mut self, target: Target, declare: bool) -> usize {
-        let is_same = |at: &&usize| !declare || self.line(**at).target.declarations == target.declarations;
-        let mut there = self.by_destination.get(&target.destination).into_iter().flatten();
+    /// The line for a destination; a new one begins `Undeclared` if `declare`.
+    pub(super) fn find_or_add(
+        &mut self,
+        destination: Destination,
+        declarations: Arc<[Declaration]>,
+        declare: bool,
+    ) -> usize {
+        let is_same = |at: &&usize| !declare || self.line(**at).declarations == declarations;
+        let mut there = self.by_destination.get(&destination).into_iter().flatten();
         if let Some(&at) = there.find(is_same) {
             return at;
         }
@@ -73,19 +135,8 @@ impl Lines {
         if at == self.lines.len() {
             self.lines.push(None);
         }
-        self.by_destination
-            .entry(target.destination.clone())
-            .or_default()
-            .push(at);
-        let line = Line {
-            target,
-            waiting: VecDeque::new(),
-            in_flight: 0,
-            abandoned: 0,
-            silent: false,
-            gate: Gate::Open,
-        };
-        self.lines[at] = Some(line);
+        self.by_destination.entry(destination.clone()).or_default().push(at);
+        self.lines[at] = Some(Line::new(destination, declarations));
         if declare {
             self.set_gate(at, Gate::Undeclared);
         }
@@ -174,7 +225,82 @@ impl Lines {
     pub(super) fn may_send(&self, at: usize, free: usize) -> bool {
         let line = self.line(at);
         let has_share = line.in_flight == 0 || (!line.silent && line.in_flight < SHARE_OF_FREE * free);
-        line.gate == Gate::Open && has_share
+        line.gate == Gate::Open && line.rest_until.is_none() && has_share
+    }
+
+    /// A publish of the line was nacked though its queue has no limit: the next try comes later. `true`: it should be on another channel.
+    pub(super) fn rest(&mut self, at: usize, now: Duration) -> bool {
+        let line = self.line_mut(at);
+        // One at a time until one is stored: a queue that cannot store one can store none.
+        line.silent = true;
+        if line.rest_until.is_some() {
+            return false;
+        }
+        let rest = FIRST_REST.saturating_mul(1 << line.nacks.min(8)).min(MAX_REST);
+        line.nacks = line.nacks.saturating_add(1);
+        let until = now.saturating_add(rest);
+        line.rest_until = Some(until);
+        let (nacks, first) = (line.nacks, 2);
+        self.resting.insert((until, at));
+        // At the second, the fourth, the eighth …: a queue that is full by a policy must not cost the others much.
+        nacks >= first && nacks.is_power_of_two()
+    }
+
+    /// Lets the lines go on that have rested.
+    pub(super) fn wake_rested(&mut self, now: Duration) {
+        while let Some(&(until, at)) = self.resting.first() {
+            if until > now {
+                break;
+            }
+            self.resting.pop_first();
+            self.line_mut(at).rest_until = None;
+        }
+    }
+
+    /// When the next line has rested.
+    pub(super) fn next_rested(&self) -> Option<Duration> {
+        self.resting.first().map(|(until, _)| *until)
+    }
+
+    /// Looks at who owes answers. `true`: somebody has for too long.
+    pub(super) fn look_for_silence(&mut self, now: Duration) -> bool {
+        let mut too_long = false;
+        for line in self.lines.iter_mut().flatten() {
+            if line.in_flight > 0 {
+                too_long |= line.quiet.owes(now);
+            } else {
+                line.quiet.forget();
+            }
+        }
+        too_long
+    }
+
+    /// What was silent until now says nothing: nobody was asked.
+    pub(super) fn forget_silence(&mut self) {
+        for line in self.lines.iter_mut().flatten() {
+            line.quiet.forget();
+        }
+    }
+
+    /// Whether all who owe answers have done so for a while, so that a new channel costs nobody else anything.
+    pub(super) fn only_the_quiet_owe(&self, now: Duration) -> bool {
+        let mut owing = self.lines.iter().flatten().filter(|line| line.in_flight > 0);
+        owing.all(|line| line.quiet.is_quiet(now))
+    }
+
+    /// A new channel is made for those who owe answers: each is asked one thing at a time until it answers. Tells who they are.
+    pub(super) fn renewed(&mut self) -> Vec<String> {
+        let mut owing = Vec::new();
+        for line in self.lines.iter_mut().flatten() {
+            if line.in_flight > 0 {
+                line.quiet.renewed();
+                line.silent = true;
+                owing.push(line.destination.routing_key.clone());
+            }
+            line.in_flight = 0;
+            line.abandoned = 0;
+        }
+        owing
     }
 
     /// A line whose declarations are due. It is marked as being declared.
@@ -185,7 +311,7 @@ impl Lines {
         };
         let at = *self.undeclared.iter().find(due)?;
         self.set_gate(at, Gate::Declaring);
-        Some((at, Arc::clone(&self.line(at).target.declarations)))
+        Some((at, Arc::clone(&self.line(at).declarations)))
     }
 
     /// Nothing is on the wire any more, and no declaration is under way.
@@ -195,6 +321,7 @@ impl Lines {
             line.in_flight = 0;
             line.abandoned = 0;
             line.silent = false;
+            line.quiet = Quiet::default();
             if line.gate == Gate::Declaring {
                 self.set_gate(at, Gate::Undeclared);
             }
@@ -206,7 +333,7 @@ impl Lines {
         for at in 0..self.lines.len() {
             let named = self.lines[at]
                 .as_ref()
-                .is_some_and(|line| !line.target.destination.exchange.is_empty());
+                .is_some_and(|line| !line.destination.exchange.is_empty());
             if named {
                 self.set_gate(at, Gate::Undeclared);
             }

@@ -7,6 +7,9 @@
 
 mod entry;
 mod lines;
+mod nacks;
+mod quiet;
+mod renewal;
 mod returns;
 #[cfg(test)]
 mod tests;
@@ -15,15 +18,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use entry::{Entry, History};
+use entry::{Course, Entry, History};
 pub use entry::{Fate, Target, Why};
 pub(crate) use entry::{NewEntry, Resolved};
 use lines::{Gate, Lines};
+use renewal::Renewal;
 use returns::{Decision, Returns};
 
 use crate::broker::{BrokerError, BrokerErrorKind, Declaration, Destination};
-use crate::envelope::headers;
-use crate::message::{HeaderValue, Message};
+use crate::message::Message;
 
 /// After this many channel deaths an entry is sent alone: if the channel dies once more, it is the cause.
 const DEATHS_BEFORE_ALONE: u8 = 2;
@@ -33,7 +36,7 @@ const DEATHS_BEFORE_ALONE: u8 = 2;
 pub(crate) struct Settings {
     /// How many publishes may be on the wire at once.
     pub(crate) window: usize,
-    /// Whether destinations are declared or verified before their first message.
+    /// Whether destinations are declared or verified before their first message. Those of delayed jobs always are.
     pub(crate) prepare: bool,
     /// Whether a destination is declared once more for a message that came back.
     pub(crate) redeclare: bool,
@@ -49,6 +52,18 @@ pub(crate) struct Ledger<W> {
     returns: Returns,
     wire: Wire,
     deadlines: BTreeSet<(Duration, u64)>,
+    renewal: Renewal,
+    /// The time since the Unix epoch, as it was last told.
+    date: Duration,
+}
+
+/// What the broker says to a publish.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) tag: u64,
+    pub(crate) acked: bool,
+    /// The id of the returned message that came with it, of this publish or of another.
+    pub(crate) returned: Option<String>,
 }
 
 /// What is on the wire of the present channel.
@@ -74,7 +89,14 @@ impl<W> Ledger<W> {
             returns: Returns::default(),
             wire: Wire::default(),
             deadlines: BTreeSet::new(),
+            renewal: Renewal::default(),
+            date: Duration::ZERO,
         }
+    }
+
+    /// Tells the time since the Unix epoch, by which delayed jobs are sent.
+    pub(crate) fn tell_date(&mut self, date: Duration) {
+        self.date = date;
     }
 
     /// Takes responsibility for a publish. The number returned names it from now on, as tag too.
@@ -88,7 +110,14 @@ impl<W> Ledger<W> {
             deadline,
             waiter,
         } = new;
-        let line = self.lines.find_or_add(target, self.settings.prepare);
+        let Target {
+            destination,
+            declarations,
+        } = target;
+        let course = Course::of(destination, &message);
+        // Where a delayed job arrives nobody awaits it: whether it can is asked before, in any case.
+        let prepare = self.settings.prepare || course.is_delayed();
+        let line = self.lines.find_or_add(course.line(), declarations, prepare);
         self.lines.put(line, seq);
         self.deadlines.insert((deadline, seq));
         self.entries.insert(
@@ -96,6 +125,7 @@ impl<W> Ledger<W> {
             Entry {
                 id,
                 line,
+                course,
                 message,
                 deadline,
                 history: History::default(),
@@ -107,6 +137,9 @@ impl<W> Ledger<W> {
 
     /// The next entry to put on the wire; it counts as sent from here on.
     pub(crate) fn next_to_send(&mut self) -> Option<(u64, &Destination, &Message)> {
+        if self.renewal.is_due() {
+            return None;
+        }
         let (seq, line) = match self.next_suspect() {
             // It is sent alone, so it waits until the wire is empty, and everything else waits for it.
             Some(suspect) => self.wire.in_flight.is_empty().then_some(suspect)?,
@@ -119,8 +152,10 @@ impl<W> Ledger<W> {
         self.wire.ids.insert(entry.id.as_str().to_owned());
         entry.history.in_flight = true;
         entry.history.sent = true;
+        entry.history.nacked = false;
         self.returns.published(seq, entry.id.as_str());
-        Some((seq, &self.lines.line(line).target.destination, &entry.message))
+        entry.course.find(self.date);
+        Some((seq, &entry.course.destination, &entry.message))
     }
 
     fn oldest_sendable(&self) -> Option<(u64, usize)> {
@@ -158,16 +193,15 @@ impl<W> Ledger<W> {
     }
 
     /// Notes an answer of the broker. What it means may show only in [`Ledger::decide`].
-    pub(crate) fn answered(
-        &mut self,
-        tag: u64,
-        acked: bool,
-        returned: Option<String>,
-        resolved: &mut Vec<Resolved<W>>,
-    ) {
+    pub(crate) fn answered(&mut self, reply: Reply, now: Duration, resolved: &mut Vec<Resolved<W>>) {
+        let Reply { tag, acked, returned } = reply;
+        let line = self.entries.get(&tag).map(|entry| entry.line);
+        if let Some(line) = line.or_else(|| self.wire.abandoned.get(&tag).map(|(line, _)| *line)) {
+            self.lines.line_mut(line).heard(acked);
+        }
         let decision = self.returns.answered(tag, acked, returned);
         if decision == Some(Decision::Nacked) {
-            self.refuse(tag, Why::Nacked, resolved);
+            self.nacked(tag, now, resolved);
         }
     }
 
@@ -176,7 +210,8 @@ impl<W> Ledger<W> {
         for (seq, decision) in self.returns.decide() {
             match decision {
                 Decision::Stored => self.resolve(seq, |_| Ok(()), resolved),
-                Decision::Nacked => self.refuse(seq, Why::Nacked, resolved),
+                // A nack is decided at once, when it comes.
+                Decision::Nacked => {}
                 Decision::Returned => self.returned(seq, resolved),
             }
         }
@@ -229,6 +264,7 @@ impl<W> Ledger<W> {
         let wire = std::mem::take(&mut self.wire);
         self.wire.suspects = wire.suspects;
         self.returns = Returns::default();
+        self.renewal = Renewal::default();
         self.lines.connection_lost();
         let alone = wire.in_flight.len() == 1;
         for seq in wire.in_flight {
@@ -255,18 +291,12 @@ impl<W> Ledger<W> {
                 self.wire.suspects.insert(seq);
             }
         }
-        entry.history.ambiguous = true;
-        entry
-            .message
-            .properties
-            .headers
-            .insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
-        let line = entry.line;
-        self.lines.put(line, seq);
+        self.send_again(seq);
     }
 
-    /// Ends the wait of every caller whose time is over.
+    /// Ends the wait of every caller whose time is over, and the rest of every line that has rested.
     pub(crate) fn expire(&mut self, now: Duration, resolved: &mut Vec<Resolved<W>>) {
+        self.lines.wake_rested(now);
         while let Some(&(deadline, seq)) = self.deadlines.first() {
             if deadline > now {
                 break;
@@ -275,9 +305,11 @@ impl<W> Ledger<W> {
         }
     }
 
-    /// The earliest deadline of all.
+    /// When there is next something to do without any event: a wait that ends, a line that has rested, a look at who is silent.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let times = [deadline, self.lines.next_rested(), self.next_look()];
+        times.into_iter().flatten().min()
     }
 
     /// Takes a publish back, if it was never sent. Looks at every entry: it is needed only where a connection was lost.
@@ -351,7 +383,6 @@ impl<W> Ledger<W> {
             self.wire.ids.remove(&id);
             let line = self.lines.line_mut(line);
             line.abandoned -= 1;
-            line.silent = false;
             return;
         }
         if !self.wire.in_flight.remove(&seq) {
@@ -362,7 +393,6 @@ impl<W> Ledger<W> {
             self.wire.ids.remove(entry.id.as_str());
             let line = self.lines.line_mut(entry.line);
             line.in_flight -= 1;
-            line.silent = false;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::envelope::headers;
 use crate::id::JobId;
 
 const FAR: Duration = Duration::from_secs(1_000);
@@ -12,6 +13,7 @@ const FAR: Duration = Duration::from_secs(1_000);
 struct Desk {
     ledger: Ledger<String>,
     resolved: Vec<Resolved<String>>,
+    now: Duration,
 }
 
 impl Desk {
@@ -35,6 +37,7 @@ impl Desk {
         Self {
             ledger: Ledger::new(settings),
             resolved: Vec::new(),
+            now: Duration::ZERO,
         }
     }
 
@@ -75,9 +78,15 @@ impl Desk {
     }
 
     fn answer(&mut self, tag: u64, acked: bool, returned: Option<&str>) {
+        let returned = returned.map(str::to_owned);
         self.ledger
-            .answered(tag, acked, returned.map(str::to_owned), &mut self.resolved);
+            .answered(Reply { tag, acked, returned }, self.now, &mut self.resolved);
         self.ledger.decide(&mut self.resolved);
+    }
+
+    fn expire_at(&mut self, now: Duration) {
+        self.now = now;
+        self.ledger.expire(now, &mut self.resolved);
     }
 
     fn lose(&mut self, kind: BrokerErrorKind) {
@@ -185,21 +194,6 @@ fn a_replayed_message_says_that_it_is_one() {
 }
 
 #[test]
-fn a_nack_refuses_unless_an_earlier_copy_is_in_doubt() {
-    let mut desk = Desk::new();
-    let (a, b) = (desk.accept("q", "a"), desk.accept("q", "b"));
-    desk.send();
-    desk.answer(a, false, None);
-    desk.lose(BrokerErrorKind::Transport);
-    desk.send();
-    desk.answer(b, false, None);
-    assert_eq!(
-        desk.results(),
-        [ended("a", Fate::Refused(Why::Nacked)), ended("b", Fate::Unknown)]
-    );
-}
-
-#[test]
 fn the_end_of_a_wait_tells_what_was_never_sent_from_what_was() {
     let soon = Duration::from_secs(1);
     let mut desk = Desk::with(Settings {
@@ -210,7 +204,6 @@ fn the_end_of_a_wait_tells_what_was_never_sent_from_what_was() {
     let sent = desk.accept_until("q", "sent", soon);
     desk.accept_until("q", "never sent", soon);
     assert_eq!(desk.send(), ["sent"]);
-    assert_eq!(desk.ledger.next_deadline(), Some(soon));
 
     desk.ledger.expire(soon, &mut desk.resolved);
 
@@ -459,4 +452,58 @@ fn a_suspect_that_waits_for_its_declaration_does_not_hold_up_other_queues() {
     assert_eq!(desk.send(), ["x"]);
 }
 
+/// A job for `mail` that is due at a time since the Unix epoch, as it was sent off at the epoch.
+fn delayed(desk: &mut Desk, id: &str, due: Duration) -> u64 {
+    let mut message = Message::default();
+    message.properties.message_id = Some(id.to_owned());
+    let millis = i64::try_from(due.as_millis()).expect("soon");
+    message
+        .properties
+        .headers
+        .insert(headers::DUE.to_owned(), millis.into());
+    desk.ledger.accept(NewEntry {
+        id: JobId::new(id).expect("valid"),
+        target: crate::topology::Topology::new("leveret").delayed(&crate::queue::Queue::new("mail"), due),
+        message,
+        deadline: FAR,
+        waiter: id.to_owned(),
+    })
+}
+
+/// Sends the next and tells by which exchange.
+fn next_exchange(desk: &mut Desk) -> String {
+    let (_, destination, _) = desk.ledger.next_to_send().expect("due");
+    destination.exchange.clone()
+}
+
+#[test]
+fn whatever_the_delays_what_they_need_is_declared_once() {
+    let mut desk = Desk::declaring();
+    for (id, seconds) in [("a", 1), ("b", 60), ("c", 3_600)] {
+        delayed(&mut desk, id, Duration::from_secs(seconds));
+    }
+    assert_eq!(desk.declare_all(&Ok(())), 1);
+    assert_eq!(desk.send(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_delayed_job_is_due_when_it_is_due_however_often_it_is_sent() {
+    let mut desk = Desk::new();
+    let seconds = Duration::from_secs;
+    delayed(&mut desk, "a", seconds(100));
+    for (date, exchange) in [
+        (0, "leveret.delay.v1.09"),
+        (60, "leveret.delay.v1.08"),
+        (99, "leveret.delay.v1.03"),
+        (100, ""),
+        (200, ""),
+    ] {
+        desk.ledger.tell_date(seconds(date));
+        assert_eq!(next_exchange(&mut desk), exchange, "at {date}");
+        desk.lose(BrokerErrorKind::Transport);
+    }
+}
+
 mod against_a_random_broker;
+mod nacks;
+mod silence;

@@ -5,10 +5,11 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::error::EnqueueError;
 use super::pending::Pending;
+use super::shared::MAX_DELAY;
 use super::{Shared, middleware};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::JobId;
@@ -72,6 +73,85 @@ impl Enqueue {
     /// How long one attempt of this one job may run, to the millisecond; it wins over the job type's limit.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|envelope| Ok(envelope.with_timeout(timeout)))
+    }
+
+    /// How long the job is wanted, from now on. An attempt that would begin later does not, whether the job waited in its queue, for a delay
+    /// or for a retry: the job becomes a dead letter with the reason `expired`. So does a failed job whose next attempt would come too late.
+    /// It wins over the type's `expires_in`, and is measured by the worker's clock: keep the machines' clocks in step.
+    ///
+    /// ```
+    /// # use leveret::{Job, Producer};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "sms")]
+    /// # struct SendCode { code: u32 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect("memory://expiry-docs").await?;
+    /// producer.enqueue(SendCode { code: 4711 }).expires_in(Duration::from_secs(300)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expires_in(self, time: Duration) -> Self {
+        let now = self.shared.rabbit.clock().wall();
+        self.map(|envelope| Ok(envelope.expiring_in(time, now)))
+    }
+
+    /// Until when the job is wanted; see [`expires_in`](Self::expires_in).
+    pub fn expires_at(self, time: SystemTime) -> Self {
+        self.map(|envelope| Ok(envelope.with_expiry(time)))
+    }
+
+    /// Has the job run after this wait, and not before: a year at the most, from now. Awaited, `Ok(id)` means that it is stored and waits in
+    /// RabbitMQ; neither this process nor a worker holds it. See [`at`](Self::at) for how exact that is.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use leveret::{Job, Producer};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendReminder { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect("memory://delay-docs").await?; // or "amqp://localhost"
+    /// let id = producer.enqueue(SendReminder { user_id: 7 }).delay(Duration::from_secs(90)).await?;
+    /// println!("{id} is stored, and runs in a minute and a half");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn delay(self, wait: Duration) -> Self {
+        let now = self.shared.rabbit.clock().wall();
+        // What no clock can tell is more than a year ahead as well.
+        let at = now.checked_add(wait).unwrap_or(now + 2 * MAX_DELAY);
+        self.at(at)
+    }
+
+    /// Has the job run at this time, and not before: within a year from now, and at once if the time is over. It wins over
+    /// [`Envelope::with_due`].
+    ///
+    /// What counts is this machine's clock, each time the job is sent: an outage of RabbitMQ makes a job later only if it outlasts the wait. After
+    /// that the broker's clock measures what is left, rounded up to 100 ms, and a few milliseconds for each power of two in it.
+    /// A clock that is set back or forward on either machine meanwhile moves the job by as much.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use leveret::{Envelope, Job, Producer};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail")]
+    /// # struct SendReminder { user_id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let producer = Producer::connect("memory://at-docs").await?;
+    /// let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    /// producer.enqueue(SendReminder { user_id: 7 }).at(tomorrow).await?;
+    ///
+    /// let stored = Envelope::new(SendReminder { user_id: 8 })?.with_due(tomorrow); // for an outbox
+    /// producer.enqueue_envelope(stored).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at(self, at: SystemTime) -> Self {
+        self.map(|envelope| Ok(envelope.with_due(at)))
     }
 
     /// Adds a header of the application's own.

@@ -10,7 +10,13 @@ use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::lane::{Lane, Publish};
+use crate::ledger::Target;
 use crate::rabbit::Rabbit;
+
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// The longest time that a job may be enqueued ahead: a year, with room for a leap day.
+pub(super) const MAX_DELAY: Duration = Duration::from_secs(366 * SECONDS_A_DAY);
 
 /// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
 #[derive(Debug, Clone)]
@@ -43,6 +49,7 @@ impl Receipt {
 
 impl Shared {
     pub(super) fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
+        let envelope = envelope.expiring_as::<J>(self.rabbit.clock().wall());
         match self.ways.route(J::NAME) {
             Some(queue) => envelope.with_queue(queue.clone()),
             None => envelope,
@@ -82,16 +89,31 @@ impl Shared {
 
     fn prepare(&self, envelope: &Envelope, timeout: Duration) -> Result<(Publish, Receipt), EnqueueError> {
         let receipt = Receipt::of(envelope);
-        match envelope.to_message(&self.limits) {
-            Ok(message) => {
-                let publish = Publish {
-                    target: self.targets.of(envelope.queue()),
-                    message,
-                    timeout,
-                };
-                Ok((publish, receipt))
-            }
-            Err(error) => Err(EnqueueError::invalid(Some(receipt), error.to_string())),
+        let target = self.target(envelope);
+        let prepared = target.and_then(|target| {
+            let message = envelope.to_message(&self.limits).map_err(|error| error.to_string())?;
+            Ok(Publish {
+                target,
+                message,
+                timeout,
+            })
+        });
+        match prepared {
+            Ok(publish) => Ok((publish, receipt)),
+            Err(reason) => Err(EnqueueError::invalid(Some(receipt), reason)),
+        }
+    }
+
+    fn target(&self, envelope: &Envelope) -> Result<Target, String> {
+        let wait = envelope.due().map(|due| due.duration_since(self.rabbit.clock().wall()));
+        match wait {
+            Some(Ok(wait)) if wait > MAX_DELAY => Err(format!(
+                "it is to run in {} days, and a year is the most; enqueue it later, or a job that does",
+                wait.as_secs() / SECONDS_A_DAY
+            )),
+            Some(Ok(wait)) if !wait.is_zero() => Ok(self.targets.delayed(envelope.queue())),
+            // Without a time, or at one that is over: at once.
+            _ => Ok(self.targets.of(envelope.queue())),
         }
     }
 }

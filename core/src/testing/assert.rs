@@ -100,6 +100,7 @@ impl TestBroker {
                 Purpose::Work => "",
                 Purpose::DeadLettersOf(_) => ", dead letters",
                 Purpose::Lost => ", what lost its queue",
+                Purpose::Delays => ", not due yet",
             };
             let _ = write!(text, "\n  {queue} ({}{what})", found.len());
             for one in found.iter().take(LISTED) {

@@ -1,6 +1,6 @@
 //! Looking into the queues of a [`TestBroker`]. Nothing is taken out by it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -45,6 +45,8 @@ pub(super) struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     Work,
+    /// Jobs of all queues that are not due yet.
+    Delays,
     /// The dead letters of this queue.
     DeadLettersOf(String),
     Lost,
@@ -52,7 +54,7 @@ pub(super) enum Purpose {
 
 /// What is in its queues. Looking takes nothing out.
 impl TestBroker {
-    /// The jobs of type `J` in all queues: those that wait, and those that a worker has not settled yet. Dead letters are not among
+    /// The jobs of type `J` in all queues: those that wait, delayed ones too, and those that a worker has not settled yet. Dead letters are not among
     /// them.
     ///
     /// # Panics
@@ -61,7 +63,7 @@ impl TestBroker {
     #[track_caller]
     pub fn enqueued<J: Job>(&self) -> Vec<Enqueued<J>> {
         let mut enqueued = Vec::new();
-        for found in self.found(|purpose| *purpose == Purpose::Work) {
+        for found in self.found(|purpose| matches!(purpose, Purpose::Work | Purpose::Delays)) {
             if !found.is_a::<J>() {
                 continue;
             }
@@ -108,12 +110,17 @@ impl TestBroker {
     pub(super) fn found_in(&self, name: &str, purpose: &Purpose) -> Vec<Found> {
         let queue = match purpose {
             Purpose::DeadLettersOf(work) => work,
-            Purpose::Work | Purpose::Lost => name,
+            Purpose::Work | Purpose::Lost | Purpose::Delays => name,
+        };
+        let origin = |message: &Message| match (purpose, message.properties.headers.get(headers::ORIGIN)) {
+            // It waits in one queue for another.
+            (Purpose::Delays, Some(HeaderValue::Text(origin))) => origin.clone(),
+            _ => queue.to_owned(),
         };
         let found = |message: Message| Found {
             incoming: Incoming::read(&message).ok(),
+            queue: origin(&message),
             message,
-            queue: queue.to_owned(),
         };
         self.inner.broker.contents(name).into_iter().map(found).collect()
     }
@@ -132,6 +139,7 @@ impl TestBroker {
         let purpose = |name: &String| match work_of(name) {
             Some(work) => Purpose::DeadLettersOf(work),
             None if *name == topology.lost_queue() => Purpose::Lost,
+            None if topology.delay_queues().any(|delays| delays == *name) => Purpose::Delays,
             None => Purpose::Work,
         };
         names.iter().map(|name| (name.clone(), purpose(name))).collect()
@@ -150,8 +158,20 @@ impl Found {
 
     /// Why it is dead. The broker's own record is newer than ours, which may be of an earlier attempt.
     pub(super) fn reason(&self) -> &str {
-        let by_the_broker = self.text("x-first-death-reason");
-        by_the_broker.or(self.text(headers::FAILURE_REASON)).unwrap_or_default()
+        self.last_death()
+            .or(self.text(headers::FAILURE_REASON))
+            .unwrap_or_default()
+    }
+
+    /// Why the broker gave it up last. The first of its deaths may be the end of a delay.
+    fn last_death(&self) -> Option<&str> {
+        let HeaderValue::List(deaths) = self.message.properties.headers.get("x-death")? else {
+            return None;
+        };
+        match deaths.first()? {
+            HeaderValue::Table(death) => death.get("reason")?.as_text(),
+            _ => None,
+        }
     }
 
     pub(super) fn error(&self) -> &str {
@@ -193,10 +213,17 @@ macro_rules! about_the_message {
 impl<J> Enqueued<J> {
     about_the_message!();
 
-    /// The queue that it is in.
+    /// The queue that it is in; of one that is not due yet, the queue that it was enqueued to.
     #[must_use]
     pub fn queue(&self) -> &str {
         &self.found.queue
+    }
+
+    /// When it is due, where it was delayed.
+    #[must_use]
+    pub fn due(&self) -> Option<SystemTime> {
+        let millis = self.header(headers::DUE)?.as_int()?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(millis).ok()?))
     }
 
     /// How many runs it gets in all, where that was set for this one job.

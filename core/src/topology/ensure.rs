@@ -33,6 +33,24 @@ pub async fn ensure(
     })
 }
 
+/// Asks whether each is there, and changes nothing: for what is published where nobody awaits its arrival, in a mode that relies on others to
+/// have declared all. What cannot be asked for counts as there.
+pub(crate) async fn look(session: &dyn Session, declarations: &[Declaration]) -> Result<(), TopologyError> {
+    for declaration in declarations {
+        let there = match declaration {
+            Declaration::Exchange(exchange) => session.inspect_exchange(&exchange.name).await,
+            Declaration::Queue(queue) => session.inspect(&queue.name).await.map(drop),
+            Declaration::Binding(_) | Declaration::ExchangeBinding(_) => continue,
+        };
+        allowed(there).map_err(|error| TopologyError {
+            subject: describe(Some(declaration)),
+            error,
+            mode: TopologyMode::None,
+        })?;
+    }
+    Ok(())
+}
+
 /// Asks whether each is there, then declares what is: an equal declaration changes nothing, a different one is refused.
 /// What this user may not ask is left unverified.
 async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(), (usize, BrokerError)> {
@@ -46,11 +64,20 @@ async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(
     }
     if !unverified.is_empty() {
         tracing::info!(
-            unverified = unverified.join(", "),
+            unverified = listed(&unverified),
             "AMQP does not let this user see all of the topology"
         );
     }
     Ok(())
+}
+
+/// The first of them: the ladder alone has 59 bindings.
+fn listed(unverified: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match unverified.len().saturating_sub(SHOWN) {
+        0 => unverified.join(", "),
+        more => format!("{}, and {more} more", unverified[..SHOWN].join(", ")),
+    }
 }
 
 /// `false`: it could not be asked for.
@@ -59,7 +86,7 @@ async fn verify_one(session: &dyn Session, declaration: &Declaration) -> Result<
         Declaration::Exchange(exchange) => session.inspect_exchange(&exchange.name).await,
         Declaration::Queue(queue) => session.inspect(&queue.name).await.map(drop),
         // A binding cannot be asked for over AMQP; declaring it is idempotent, but it would create it.
-        Declaration::Binding(_) => return Ok(false),
+        Declaration::Binding(_) | Declaration::ExchangeBinding(_) => return Ok(false),
     };
     // From 4.3 on already the question needs the right to `configure`.
     if !allowed(there)? {
@@ -85,6 +112,12 @@ fn describe(declaration: Option<&Declaration>) -> String {
             format!(
                 "binding of queue '{}' to exchange '{}'",
                 binding.queue, binding.exchange
+            )
+        }
+        Some(Declaration::ExchangeBinding(binding)) => {
+            format!(
+                "binding of exchange '{}' to exchange '{}'",
+                binding.destination, binding.source
             )
         }
         None => "topology".to_owned(),
@@ -142,6 +175,10 @@ impl fmt::Display for TopologyError {
             BrokerErrorKind::NotFound if *mode == TopologyMode::Verify => write!(
                 f,
                 "{subject} does not exist and the topology mode is `verify`, which declares nothing ({error}); create it, or use the mode `declare`"
+            ),
+            BrokerErrorKind::NotFound if *mode == TopologyMode::None => write!(
+                f,
+                "{subject} does not exist and the topology mode is `none`, which declares nothing ({error}); create it, or use the mode `declare`"
             ),
             BrokerErrorKind::Permission => write!(
                 f,

@@ -2,12 +2,15 @@
 
 mod announce;
 mod ensure;
+pub(crate) mod ladder;
 mod mismatch;
 mod names;
 mod plan;
 mod policy;
 
-pub use announce::announce_policies;
+pub use announce::{announce_delay_policies, announce_policies};
+pub(crate) use ensure::look;
 pub use ensure::{TopologyError, ensure};
+pub(crate) use ladder::Route;
 pub use plan::Topology;
 pub use policy::Policy;

@@ -1,7 +1,9 @@
 //! The plan: for a work queue, every exchange, queue and binding that keeps its jobs from being lost. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::ladder::{self, Route};
 use super::names::Names;
 use super::policy::Policy;
 use crate::broker::{Argument, Arguments, Binding, Declaration, Destination, Exchange, ExchangeKind, QueueDeclaration};
@@ -24,7 +26,8 @@ pub(super) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 /// let mail = Queue::new("mail");
 /// assert_eq!(topology.work(&mail).destination.routing_key, "mail");
 /// assert_eq!(topology.dead(&mail).destination.exchange, "leveret.dead");
-/// assert_eq!(topology.declarations(&mail).len(), 7);
+/// assert_eq!(topology.suspect_queue(&mail), "mail.suspect");
+/// assert_eq!(topology.declarations(&mail).len(), 8);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -62,6 +65,80 @@ impl Topology {
         }
     }
 
+    /// Where jobs are published that shall be in a queue after `wait`, and never before: rounded up to 100 ms, and to 621 days at the most.
+    /// Without a wait that is [`Topology::work`].
+    ///
+    /// A message with the header [`leveret-due`](crate::envelope::headers::DUE) is sent by that: each time it is sent, the wait is worked
+    /// out anew, so that an outage does not make it later than needed. One without it waits as long as is said here from whenever it
+    /// is sent.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use leveret::{Queue, topology::Topology};
+    ///
+    /// let (topology, mail) = (Topology::new("leveret"), Queue::new("mail"));
+    /// let target = topology.delayed(&mail, Duration::from_secs(90));
+    /// assert_eq!(target.destination.exchange, "leveret.delay.v1.09"); // 512 of 900 units, the others below it
+    /// assert_eq!(topology.delayed(&mail, Duration::ZERO), topology.work(&mail));
+    /// ```
+    #[must_use]
+    pub fn delayed(&self, queue: &Queue, wait: Duration) -> Target {
+        if wait.is_zero() {
+            return self.work(queue);
+        }
+        let due = self.due(queue).destination.routing_key;
+        let route = Route::new(self.names.clone(), &due);
+        let own = self.declarations(queue);
+        Target {
+            destination: route.destination(wait),
+            declarations: own.iter().cloned().chain(route.declarations()).collect(),
+        }
+    }
+
+    /// Where jobs arrive whose wait is over: in the queue, or, where that has a length limit, beside it in a queue of its own without one.
+    /// A full queue would otherwise refuse them, and RabbitMQ tries such a message again only after three minutes.
+    #[must_use]
+    pub fn due(&self, queue: &Queue) -> Target {
+        Target {
+            destination: Destination::queue(self.due_queue(queue).unwrap_or_else(|| queue.name().to_owned())),
+            declarations: self.declarations(queue),
+        }
+    }
+
+    /// Where jobs of a queue are put aside that may have crashed their workers: its workers run them one by one, beside nothing else.
+    #[must_use]
+    pub fn suspect(&self, queue: &Queue) -> Target {
+        Target {
+            destination: Destination::queue(self.suspect_queue(queue)),
+            declarations: self.declarations(queue),
+        }
+    }
+
+    /// The name of the queue for the due jobs of a queue with a length limit; `None`: they go into the queue itself.
+    #[must_use]
+    pub fn due_queue(&self, queue: &Queue) -> Option<String> {
+        queue.limit_of_messages().map(|_| Names::due_queue(queue.name()))
+    }
+
+    /// The names of the queues in which the delayed jobs of all queues wait.
+    pub fn delay_queues(&self) -> impl Iterator<Item = String> {
+        ladder::queues(&self.names)
+    }
+
+    /// The name of the queue that holds the suspects of a queue.
+    #[must_use]
+    pub fn suspect_queue(&self, queue: &Queue) -> String {
+        Names::suspect_queue(queue.name())
+    }
+
+    /// The queue in which a delayed job arrives that was published here; `None` where this is no destination of a delay.
+    #[must_use]
+    pub fn arrives_in(&self, destination: &Destination) -> Option<String> {
+        Route::of(destination)
+            .filter(|route| route.is_of(&self.names))
+            .map(|route| route.queue())
+    }
+
     /// The name of the queue that holds the dead letters of a queue.
     #[must_use]
     pub fn dead_queue(&self, queue: &Queue) -> String {
@@ -72,6 +149,16 @@ impl Topology {
     #[must_use]
     pub fn lost_queue(&self) -> String {
         self.names.lost_queue()
+    }
+
+    /// Whether the jobs of a work queue are also consumed from the queue of this name.
+    pub(crate) fn is_beside(&self, work: &str, name: &str) -> bool {
+        name == Names::due_queue(work) || name == Names::suspect_queue(work)
+    }
+
+    /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.
+    pub(crate) fn inspection_lock(&self, dead: &str) -> String {
+        Names::inspection_lock(dead)
     }
 
     /// Where the baton of a schedule lies: a queue whose single active consumer is the schedule's leader.
@@ -103,7 +190,7 @@ impl Topology {
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
         let lost = self.names.lost_queue();
         let dead = Names::dead_queue(queue.name());
-        Arc::from([
+        let mut all = vec![
             exchange(self.names.lost_exchange(), ExchangeKind::Fanout, Arguments::new()),
             keeping_queue(lost.clone()),
             binding(lost, self.names.lost_exchange(), ""),
@@ -117,8 +204,11 @@ impl Topology {
             ),
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
-            self.work_queue(queue),
-        ])
+            self.suspects(queue),
+        ];
+        all.extend(self.due_queue(queue).map(|due| self.queue_for_due_jobs(due, queue)));
+        all.push(self.work_queue(queue));
+        Arc::from(all)
     }
 
     /// What an operator has to set before the first job, where the topology mode is
@@ -128,21 +218,25 @@ impl Topology {
         self.declarations(queue).iter().filter_map(Policy::of).collect()
     }
 
+    /// What an operator has to set before the first delayed job or retry, where the topology mode is
+    /// [`Minimal`](crate::TopologyMode::Minimal). Without it delayed jobs wait for ever.
+    #[must_use]
+    pub fn delay_policies(&self) -> Vec<Policy> {
+        let ladder = Route::new(self.names.clone(), "").declarations();
+        ladder.iter().filter_map(Policy::of).collect()
+    }
+
     fn work_queue(&self, queue: &Queue) -> Declaration {
         let mut arguments = match queue.kind() {
-            QueueKind::Quorum => quorum(i64::from(queue.limit_of_deliveries())),
+            QueueKind::Quorum => self.consumed_quorum(queue),
             // A classic queue knows neither a delivery limit nor at-least-once dead lettering.
-            QueueKind::Classic => Arguments::from([("x-queue-type".to_owned(), text("classic"))]),
+            QueueKind::Classic => {
+                let mut arguments = Arguments::from([("x-queue-type".to_owned(), text("classic"))]);
+                arguments.append(&mut self.net(queue));
+                arguments.remove("x-dead-letter-strategy");
+                arguments
+            }
         };
-        arguments.insert(
-            "x-dead-letter-exchange".to_owned(),
-            Argument::Text(self.names.dead_exchange()),
-        );
-        arguments.insert("x-dead-letter-routing-key".to_owned(), text(queue.name()));
-        arguments.insert("x-overflow".to_owned(), text("reject-publish"));
-        if queue.kind() == QueueKind::Quorum {
-            arguments.insert("x-dead-letter-strategy".to_owned(), text("at-least-once"));
-        }
         if let Some(length) = queue.limit_of_messages() {
             arguments.insert("x-max-length".to_owned(), Argument::Int(i64::from(length)));
         }
@@ -150,6 +244,45 @@ impl Topology {
             name: queue.name().to_owned(),
             arguments,
         })
+    }
+
+    fn queue_for_due_jobs(&self, name: String, queue: &Queue) -> Declaration {
+        Declaration::Queue(QueueDeclaration {
+            name,
+            arguments: self.consumed_quorum(queue),
+        })
+    }
+
+    /// What the queues have whose jobs are run: a backstop against crashes, and dead letters that arrive.
+    fn consumed_quorum(&self, queue: &Queue) -> Arguments {
+        let mut arguments = quorum(i64::from(queue.limit_of_deliveries()));
+        arguments.append(&mut self.net(queue));
+        arguments
+    }
+
+    /// One job at a time, in one worker at a time. It has no limit of its own: who runs its jobs counts their starts, and the broker would
+    /// count deliveries.
+    fn suspects(&self, queue: &Queue) -> Declaration {
+        let mut arguments = quorum(NO_DELIVERY_LIMIT);
+        arguments.append(&mut self.net(queue));
+        arguments.insert(SINGLE_ACTIVE_CONSUMER.to_owned(), Argument::Bool(true));
+        Declaration::Queue(QueueDeclaration {
+            name: self.suspect_queue(queue),
+            arguments,
+        })
+    }
+
+    /// What the broker does with a job that is rejected, or has no room: nothing of it is lost.
+    fn net(&self, queue: &Queue) -> Arguments {
+        Arguments::from([
+            (
+                "x-dead-letter-exchange".to_owned(),
+                Argument::Text(self.names.dead_exchange()),
+            ),
+            ("x-dead-letter-routing-key".to_owned(), text(queue.name())),
+            ("x-dead-letter-strategy".to_owned(), text("at-least-once")),
+            ("x-overflow".to_owned(), text("reject-publish")),
+        ])
     }
 }
 
@@ -161,18 +294,18 @@ fn keeping_queue(name: String) -> Declaration {
     })
 }
 
-fn quorum(delivery_limit: i64) -> Arguments {
+pub(super) fn quorum(delivery_limit: i64) -> Arguments {
     Arguments::from([
         ("x-queue-type".to_owned(), text("quorum")),
         ("x-delivery-limit".to_owned(), Argument::Int(delivery_limit)),
     ])
 }
 
-fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declaration {
+pub(super) fn exchange(name: String, kind: ExchangeKind, arguments: Arguments) -> Declaration {
     Declaration::Exchange(Exchange { name, kind, arguments })
 }
 
-fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
+pub(super) fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
     Declaration::Binding(Binding {
         queue,
         exchange,
@@ -180,7 +313,7 @@ fn binding(queue: String, exchange: String, routing_key: &str) -> Declaration {
     })
 }
 
-fn text(value: &str) -> Argument {
+pub(super) fn text(value: &str) -> Argument {
     Argument::Text(value.to_owned())
 }
 
@@ -214,6 +347,19 @@ mod tests {
     }
 
     #[test]
+    fn due_jobs_of_a_queue_with_a_length_limit_go_beside_it() {
+        let (topology, bounded) = (Topology::new("leveret"), Queue::new("mail").max_length(9));
+        let plan = topology.declarations(&bounded);
+        let (mut work, due) = (arguments_of(&plan, "mail"), arguments_of(&plan, "mail.due"));
+        assert_eq!(work.remove("x-max-length"), Some(Argument::Int(9)));
+        assert_eq!(work, due);
+        assert_eq!(topology.due(&bounded).destination, Destination::queue("mail.due"));
+        let delayed = topology.delayed(&bounded, Duration::from_secs(1));
+        assert!(delayed.destination.routing_key.ends_with(".mail\u{1f}due"));
+        assert_eq!(topology.due(&Queue::new("mail")), topology.work(&Queue::new("mail")));
+    }
+
+    #[test]
     fn queues_that_keep_messages_can_be_browsed_for_ever() {
         let plan = Topology::new("leveret").declarations(&Queue::new("mail"));
         for name in ["mail.dead", "leveret.lost"] {
@@ -222,6 +368,24 @@ mod tests {
                 Argument::Int(2_147_483_647),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn suspects_are_in_one_worker_at_a_time_and_dead_letter_to_their_work_queues_dead() {
+        for queue in [Queue::new("mail"), Queue::new("mail").classic()] {
+            let arguments = arguments_of(&Topology::new("leveret").declarations(&queue), "mail.suspect");
+            for (name, value) in [
+                ("x-queue-type", text("quorum")),
+                (SINGLE_ACTIVE_CONSUMER, Argument::Bool(true)),
+                ("x-delivery-limit", Argument::Int(2_147_483_647)),
+                ("x-dead-letter-exchange", text("leveret.dead")),
+                ("x-dead-letter-routing-key", text("mail")),
+                ("x-dead-letter-strategy", text("at-least-once")),
+                ("x-overflow", text("reject-publish")),
+            ] {
+                assert_eq!(arguments.get(name), Some(&value), "{name}");
+            }
         }
     }
 

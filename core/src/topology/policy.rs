@@ -41,7 +41,7 @@ impl Policy {
         let (subject, kind, arguments) = match declaration {
             Declaration::Exchange(exchange) => (&exchange.name, Kind::Exchanges, &exchange.arguments),
             Declaration::Queue(queue) => (&queue.name, Kind::Queues, &queue.arguments),
-            Declaration::Binding(_) => return None,
+            Declaration::Binding(_) | Declaration::ExchangeBinding(_) => return None,
         };
         let keys = arguments
             .iter()
@@ -108,7 +108,7 @@ pub(super) fn bare(declaration: &Declaration) -> Declaration {
                 arguments,
             })
         }
-        Declaration::Binding(_) => declaration.clone(),
+        Declaration::Binding(_) | Declaration::ExchangeBinding(_) => declaration.clone(),
     }
 }
 

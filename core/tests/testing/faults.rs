@@ -1,5 +1,7 @@
 //! Each fault does to a producer what it does on RabbitMQ, and is over when it is healed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use leveret::broker::memory::{Fault, FaultPoint};
@@ -131,6 +133,45 @@ async fn a_withheld_confirm_leaves_a_job_in_doubt_or_comes_with_the_healing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_whose_confirm_is_lost_is_sent_again_on_a_new_channel() {
+    // Given a broker that loses the confirm of one publish while its connection lives
+    let broker = TestBroker::new();
+    let producer = broker.producer();
+    let mut lost = false;
+    broker.set_faults(move |point| match point {
+        FaultPoint::Publish if !std::mem::replace(&mut lost, true) => Fault::DelayAnswer(Duration::MAX),
+        _ => Fault::None,
+    });
+
+    // When
+    let before = Instant::now();
+    producer.enqueue(Note { number: 1 }).await.unwrap();
+
+    // Then it is confirmed long before its deadline, and the second copy says that it is one
+    assert!(before.elapsed() < 8 * SECOND, "{:?}", before.elapsed());
+    let copies = broker.enqueued::<Note>();
+    assert_eq!(copies.len(), 2);
+    assert_eq!(copies[0].id(), copies[1].id());
+    assert_eq!(copies[1].header("leveret-resent"), Some(&HeaderValue::Bool(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nack_of_a_queue_without_a_limit_is_tried_again() {
+    // Given a broker that nacks one publish, as in an election
+    let broker = TestBroker::new();
+    let producer = broker.producer();
+    let mut nacked = false;
+    broker.set_faults(move |point| match point {
+        FaultPoint::Publish if !std::mem::replace(&mut nacked, true) => Fault::Nack,
+        _ => Fault::None,
+    });
+
+    // When, then
+    producer.enqueue(Note { number: 1 }).await.unwrap();
+    broker.assert_queue_depth(&MAIL, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_alarm_holds_up_what_is_published_until_it_is_over() {
     let broker = TestBroker::new();
     let producer = broker.producer();
@@ -163,21 +204,18 @@ async fn a_deleted_queue_is_declared_anew_for_the_next_job() {
 async fn a_plan_of_the_tests_own_comes_before_the_switches() {
     let broker = TestBroker::new();
     let producer = broker.producer();
-    let mut refused = 0;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
     broker.set_faults(move |point| match point {
-        FaultPoint::Publish if refused < 2 => {
-            refused += 1;
-            Fault::Nack
-        }
+        FaultPoint::Publish if counter.fetch_add(1, Ordering::Relaxed) < 2 => Fault::Nack,
         _ => Fault::None,
     });
 
-    assert!(producer.enqueue(Note { number: 1 }).await.is_err());
-    assert!(producer.enqueue(Note { number: 2 }).await.is_err());
-    producer.enqueue(Note { number: 3 }).await.unwrap();
+    producer.enqueue(Note { number: 1 }).await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "two nacks, and then it was stored");
 
     broker.refuse_publishes();
-    assert!(producer.enqueue(Note { number: 4 }).await.is_err());
+    assert!(producer.enqueue(Note { number: 2 }).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,6 @@
 //! Dead letters: where messages go that their queue gives up, and what is written on them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use leveret::broker::Settlement::{Ack, DeadLetter, Requeue};
 use leveret::broker::{Argument, Delivery, Destination, ExchangeKind, Session, Settlement};
@@ -9,8 +9,8 @@ use leveret_tests::signal::eventually;
 
 use crate::fixture::{Depth, Fixture, unique};
 use crate::steps::{
-    binding, connect, count, declare, delivery, exchange, exchange_before, fill, holds, id, is_ready, message, publish,
-    quorum, settle, text, to,
+    binding, connect, count, declare, deliveries, delivery, exchange, exchange_before, fill, holds, id, ids, is_ready,
+    message, publish, quorum, settle, text, to,
 };
 
 /// A quorum queue whose dead letters go through an exchange of their own to a queue of their own, at least once.
@@ -121,6 +121,45 @@ pub(crate) async fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its
     assert_eq!(header(&dead, "x-first-death-queue"), Some(yard.work.as_str()));
     assert_eq!(header(&dead, "x-first-death-reason"), Some("rejected"));
     assert_eq!(header(&dead, "x-first-death-exchange"), Some(""));
+    holds(fixture, &yard.work, 0, 0).await;
+}
+
+pub(crate) async fn a_message_whose_time_is_over_goes_to_the_dead_letter_exchange_and_not_before(
+    fixture: &dyn Fixture,
+) {
+    // Given a queue in which a message may be for half a second
+    let session = connect(fixture).await;
+    let yard = Yard::new();
+    let waiting = quorum(
+        &yard.work,
+        [
+            ("x-message-ttl", Argument::Int(500)),
+            ("x-dead-letter-exchange", text(&yard.exchange)),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
+    let all = [
+        exchange(&yard.exchange, ExchangeKind::Topic),
+        quorum(&yard.dead, []),
+        binding(&yard.exchange, "#", &yard.dead),
+        waiting,
+    ];
+    declare(&*session, all).await;
+
+    // When two are there that long
+    let begun = tokio::time::Instant::now();
+    fill(&*session, &yard.work, ["one", "two"]).await;
+    let mut consumer = session.consume(&yard.dead, 10).await.unwrap();
+    let expired = deliveries(&mut *consumer, 2).await;
+
+    // Then they go on in order with the record of it
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    assert_eq!(ids(&expired), ["one", "two"]);
+    assert_eq!(
+        deaths(&expired[0].message),
+        [death(&yard.work, "expired", "", &yard.work, 1)]
+    );
     holds(fixture, &yard.work, 0, 0).await;
 }
 

@@ -3,7 +3,9 @@
 use leveret::broker::{Argument, BrokerError, BrokerErrorKind, Declaration, ExchangeKind, Health};
 
 use crate::fixture::{Fixture, unique};
-use crate::steps::{binding, connect, declare, exchange, exchange_before, queue, quorum, text, with_queue};
+use crate::steps::{
+    binding, connect, declare, exchange, exchange_before, exchange_binding, queue, quorum, text, with_queue,
+};
 
 async fn refused(fixture: &dyn Fixture, declaration: Declaration) -> BrokerError {
     let (index, error) = connect(fixture).await.declare(&[declaration]).await.unwrap_err();
@@ -167,6 +169,28 @@ pub(crate) async fn a_binding_needs_its_queue_and_its_exchange(fixture: &dyn Fix
     assert_says(&no_exchange, BrokerErrorKind::NotFound, &[&missing, "no exchange"]);
 }
 
+pub(crate) async fn a_binding_of_an_exchange_needs_both_and_is_accepted_again(fixture: &dyn Fixture) {
+    // Given two exchanges
+    let session = connect(fixture).await;
+    let (source, there, missing) = (unique("source"), unique("there"), unique("missing"));
+    let both = [&source, &there].map(|name| exchange(name, ExchangeKind::Topic));
+    declare(&*session, both).await;
+
+    // When one is missing, then the error names it
+    for declaration in [
+        exchange_binding(&source, "key", &missing),
+        exchange_binding(&missing, "key", &there),
+    ] {
+        let error = refused(fixture, declaration).await;
+        assert_says(&error, BrokerErrorKind::NotFound, &[&missing, "no exchange"]);
+    }
+
+    // When both are there, then it may be said twice
+    for _ in 0..2 {
+        declare(&*session, [exchange_binding(&source, "key", &there)]).await;
+    }
+}
+
 pub(crate) async fn reserved_names_are_refused(fixture: &dyn Fixture) {
     let (session, there) = with_queue(fixture).await;
     for declaration in [
@@ -174,6 +198,8 @@ pub(crate) async fn reserved_names_are_refused(fixture: &dyn Fixture) {
         exchange("amq.mine", ExchangeKind::Direct),
         exchange("", ExchangeKind::Direct),
         binding("", "key", &there),
+        exchange_binding("", "key", "amq.topic"),
+        exchange_binding("amq.topic", "key", ""),
     ] {
         let (_, error) = session.declare(&[declaration]).await.unwrap_err();
         assert_eq!(error.kind(), BrokerErrorKind::Permission, "{error}");
@@ -188,6 +214,8 @@ pub(crate) async fn arguments_that_make_no_sense_are_refused(fixture: &dyn Fixtu
         quorum(&name, [("x-dead-letter-routing-key", text("key"))]),
         quorum(&name, [("x-max-length", Argument::Int(-1))]),
         quorum(&name, [("x-max-length", text("many"))]),
+        quorum(&name, [("x-message-ttl", Argument::Int(-1))]),
+        quorum(&name, [("x-message-ttl", text("long"))]),
         quorum(&name, [("x-dead-letter-strategy", text("hopefully"))]),
         quorum(&name, [("x-overflow", text("shout"))]),
         quorum(&name, [("x-max-priority", Argument::Int(5))]),

@@ -9,8 +9,8 @@ use leveret_tests::signal::{eventually, soon};
 
 use crate::fixture::{Fixture, unique};
 use crate::steps::{
-    answer, connect, count, declare, deliveries, delivery, fill, holds, ids, lost, message, publish, quorum, settle,
-    with_queue,
+    answer, connect, count, declare, deliveries, delivery, fill, holds, ids, is_ready, lost, message, publish, quorum,
+    settle, with_queue,
 };
 
 pub(crate) async fn a_lost_connection_is_told_to_everyone_who_uses_it(fixture: &dyn Fixture) {
@@ -176,4 +176,62 @@ pub(crate) async fn a_blocked_connection_says_so_and_answers_later(fixture: &dyn
     soon("it is open again", health.wait_for(|health| *health == Health::Open))
         .await
         .unwrap();
+}
+
+pub(crate) async fn what_a_consumer_held_goes_back_in_order_however_it_ends(fixture: &dyn Fixture) {
+    let healthy = connect(fixture).await;
+    for end in ["closed", "dropped", "cut"] {
+        // Given more messages than a quorum queue keeps in order when they are requeued one by one
+        let (queue, all) = with_messages(&*healthy, 300).await;
+
+        for _ in 0..2 {
+            // When a consumer that holds the first 200 of them ends
+            let name = unique("holding");
+            let session = fixture.broker().connect(&name).await.unwrap();
+            let mut consumer = session.consume(&queue, 200).await.unwrap();
+            let held = deliveries(&mut *consumer, 200).await;
+            match end {
+                "closed" => consumer.close().await,
+                "dropped" => drop(consumer),
+                _ => fixture.cut(&name).await,
+            }
+            drop(held);
+            is_ready(&*healthy, &queue, 300).await;
+        }
+
+        // Then all are there again, in their order
+        let mut next = healthy.consume(&queue, 300).await.unwrap();
+        assert!(ids(&deliveries(&mut *next, 300).await) == all, "{end}");
+    }
+}
+
+pub(crate) async fn what_goes_back_stands_behind_what_went_back_before(fixture: &dyn Fixture) {
+    // Given a quorum queue whose messages have all been back once
+    let session = connect(fixture).await;
+    let (queue, _) = with_messages(&*session, 4).await;
+    let mut consumer = session.consume(&queue, 4).await.unwrap();
+    drop(deliveries(&mut *consumer, 4).await);
+    consumer.close().await;
+    is_ready(&*session, &queue, 4).await;
+
+    // When only the first two of them are held and go back
+    let mut consumer = session.consume(&queue, 2).await.unwrap();
+    drop(deliveries(&mut *consumer, 2).await);
+    consumer.close().await;
+    is_ready(&*session, &queue, 4).await;
+
+    // Then they stand behind the others: whoever wants to keep the order has to hold all that were back before
+    fill(&*session, &queue, ["fresh"]).await;
+    let mut next = session.consume(&queue, 5).await.unwrap();
+    assert_eq!(ids(&deliveries(&mut *next, 5).await), ["2", "3", "0", "1", "fresh"]);
+}
+
+/// A queue that keeps what is looked at, with so many messages in it, and their ids.
+async fn with_messages(session: &dyn leveret::broker::Session, count: usize) -> (String, Vec<String>) {
+    let queue = unique("queue");
+    let limit = ("x-delivery-limit", leveret::broker::Argument::Int(1_000));
+    declare(session, [quorum(&queue, [limit])]).await;
+    let all: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    fill(session, &queue, &all).await;
+    (queue, all)
 }

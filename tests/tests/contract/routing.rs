@@ -3,7 +3,9 @@
 use leveret::broker::{Destination, ExchangeKind, Session};
 
 use crate::fixture::{Fixture, unique};
-use crate::steps::{binding, connect, declare, exchange, exchange_before, message, publish, quorum, to, with_queue};
+use crate::steps::{
+    binding, connect, declare, exchange, exchange_before, exchange_binding, message, publish, quorum, to, with_queue,
+};
 
 /// Two queues bound to a new exchange with these keys.
 async fn two_queues(session: &dyn Session, kind: ExchangeKind, keys: [&str; 2]) -> (String, [String; 2]) {
@@ -104,4 +106,59 @@ pub(crate) async fn alternate_exchanges_that_point_at_each_other_end_in_a_return
     let nowhere = Destination::queue(unique("nowhere"));
     let answer = publish(&mut *publisher, &nowhere, &message("next")).await;
     assert_eq!(answer, (true, Some("next".to_owned())));
+}
+
+pub(crate) async fn a_message_goes_on_through_bound_exchanges_and_arrives_once(fixture: &dyn Fixture) {
+    // Given three exchanges in a circle, of which one has a queue, by two ways
+    let (session, queue) = with_queue(fixture).await;
+    let [one, two, three] = ["one", "two", "three"].map(unique);
+    declare(
+        &*session,
+        [&one, &two, &three].map(|name| exchange(name, ExchangeKind::Topic)),
+    )
+    .await;
+    declare(
+        &*session,
+        [
+            exchange_binding(&one, "0.#", &two),
+            exchange_binding(&one, "#", &three),
+            exchange_binding(&two, "*.0.#", &three),
+            exchange_binding(&three, "#", &one),
+            binding(&three, "*.*.mail", &queue),
+        ],
+    )
+    .await;
+
+    // When a message matches all the way, then it is there once
+    let mut publisher = session.publisher().await.unwrap();
+    let answer = publish(&mut *publisher, &to(&one, "0.0.mail"), &message("one")).await;
+    assert_eq!(answer, (true, None));
+    assert_eq!(session.inspect(&queue).await.unwrap().ready, 1);
+
+    // When no queue is at the end of any way, then it comes back
+    let answer = publish(&mut *publisher, &to(&one, "0.0.eu.mail"), &message("two")).await;
+    assert_eq!(answer, (true, Some("two".to_owned())));
+}
+
+pub(crate) async fn the_alternate_of_a_bound_exchange_takes_what_that_cannot_route(fixture: &dyn Fixture) {
+    // Given an exchange bound to another, with a queue behind the alternate of that
+    let (session, lost) = with_queue(fixture).await;
+    let [first, last, alternate] = ["first", "last", "alternate"].map(unique);
+    declare(
+        &*session,
+        [
+            exchange(&alternate, ExchangeKind::Fanout),
+            binding(&alternate, "", &lost),
+            exchange_before(&last, ExchangeKind::Topic, Some(&alternate)),
+            exchange(&first, ExchangeKind::Topic),
+            exchange_binding(&first, "#", &last),
+        ],
+    )
+    .await;
+
+    // When nobody is bound at the end, then it is there
+    let mut publisher = session.publisher().await.unwrap();
+    let answer = publish(&mut *publisher, &to(&first, "nobody"), &message("one")).await;
+    assert_eq!(answer, (true, None));
+    assert_eq!(session.inspect(&lost).await.unwrap().ready, 1);
 }

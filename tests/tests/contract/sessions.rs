@@ -111,3 +111,24 @@ pub(crate) async fn inspecting_what_is_missing_is_not_found_and_the_session_live
     session.inspect_exchange("amq.topic").await.unwrap();
     assert_eq!(*session.health().borrow(), Health::Open);
 }
+
+pub(crate) async fn a_lock_belongs_to_one_connection_until_that_ends(fixture: &dyn Fixture) {
+    // Given a connection that has taken a name, and may take it again
+    let (name, lock) = (unique("locking"), unique("lock"));
+    let holder = fixture.broker().connect(&name).await.unwrap();
+    assert!(holder.lock(&lock).await.unwrap());
+    assert!(holder.lock(&lock).await.unwrap());
+
+    // When another asks for it, then it is refused, may have another name, and lives on
+    let other = connect(fixture).await;
+    assert!(!other.lock(&lock).await.unwrap());
+    assert!(other.lock(&unique("lock")).await.unwrap());
+    assert_eq!(*other.health().borrow(), Health::Open);
+
+    // And when the connection is cut, and the next one is closed, the name is free each time
+    fixture.cut(&name).await;
+    eventually("a lock that is free", async || other.lock(&lock).await.unwrap()).await;
+    other.close().await;
+    let next = connect(fixture).await;
+    eventually("a lock that is free again", async || next.lock(&lock).await.unwrap()).await;
+}

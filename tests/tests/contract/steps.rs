@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use leveret::broker::{
     Answer, Argument, Binding, BrokerError, Consumer, ConsumerEvent, Declaration, Delivery, Destination, Exchange,
-    ExchangeKind, Publisher, QueueDeclaration, Session, Settlement,
+    ExchangeBinding, ExchangeKind, Publisher, QueueDeclaration, Session, Settlement,
 };
 use leveret::{HeaderValue, Message};
 use leveret_tests::signal::{eventually, soon};
@@ -74,6 +74,14 @@ pub(crate) fn binding(exchange: &str, routing_key: &str, queue: &str) -> Declara
     Declaration::Binding(Binding {
         queue: queue.to_owned(),
         exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+    })
+}
+
+pub(crate) fn exchange_binding(source: &str, routing_key: &str, destination: &str) -> Declaration {
+    Declaration::ExchangeBinding(ExchangeBinding {
+        destination: destination.to_owned(),
+        source: source.to_owned(),
         routing_key: routing_key.to_owned(),
     })
 }

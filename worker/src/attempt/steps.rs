@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tracing::Span;
 
+use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::error;
-use crate::outcome::{AttemptError, Outcome};
+use crate::outcome::{AttemptError, BoxError, Outcome};
 
 /// The span that everything of an attempt runs in. Never the body.
 pub(super) fn span(attempt: &Attempt) -> Span {
@@ -45,12 +46,31 @@ pub(super) async fn limited(
     }
 }
 
-/// An error says all that it has to say, and is dropped. That runs the application's code: this belongs inside [`caught`].
-pub(super) async fn told(step: impl Future<Output = Outcome>) -> Outcome {
+/// The step is dropped when the handler is asked to stop. The drop runs the application's code: this belongs inside [`caught`].
+pub(super) async fn stoppable(stopped: impl Future<Output = Cause>, step: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        biased;
+        outcome = step => outcome,
+        cause = stopped => AttemptError::Interrupted(format!("it was dropped: {cause:?}").into()).into(),
+    }
+}
+
+/// An error is shown to the rules, says all that it has to say, and is dropped. That runs the application's code: this belongs
+/// inside [`caught`].
+pub(super) async fn told(attempt: &Attempt, step: impl Future<Output = Outcome>) -> Outcome {
     match step.await {
-        Outcome::Failed(error) => Outcome::Failed(error::told(error)),
+        Outcome::Failed(error) => match judged(attempt, error) {
+            Outcome::Failed(error) => Outcome::Failed(error::told(error)),
+            outcome => outcome,
+        },
         outcome => outcome,
     }
+}
+
+/// Asks the rules about an error.
+pub(super) fn judged(attempt: &Attempt, error: BoxError) -> Outcome {
+    attempt.retrying.judge(attempt.incoming.attempt, &*error);
+    Outcome::Failed(error)
 }
 
 /// The words of a panic. A payload of any other type is leaked, because dropping it could panic again.

@@ -1,6 +1,7 @@
 //! What happens to a delivery when it comes in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leveret::broker::{Delivery, Settlement};
 use leveret::envelope::Incoming;
@@ -10,9 +11,10 @@ use super::channels::ChannelLease;
 use super::hand::{Held, Stage};
 use super::key::Key;
 use crate::cancellation::Switch;
-use crate::context::{Attempt, Limits};
+use crate::context::Attempt;
 use crate::registry::Entry;
 use crate::settling::read;
+use crate::terms::Retrying;
 use crate::verdict::Ended;
 
 impl Dispatcher {
@@ -45,7 +47,12 @@ impl Dispatcher {
             delivered: self.wires.clock.now(),
             delivery_count: incoming.delivery_count,
             attempt: Arc::new(Attempt {
-                limits: self.limits(&incoming, entry.as_deref()),
+                timeout: self.timeout(&incoming, entry.as_deref()),
+                retrying: Retrying::new(
+                    entry
+                        .as_ref()
+                        .map_or_else(Arc::default, |entry| Arc::clone(&entry.terms)),
+                ),
                 message,
                 incoming,
                 redelivered,
@@ -64,7 +71,7 @@ impl Dispatcher {
         if halted {
             self.return_untouched(number);
         } else if let Some(ended) = ended {
-            self.decide(number, ended, None);
+            self.decide(number, ended);
         }
     }
 
@@ -88,17 +95,11 @@ impl Dispatcher {
         }
     }
 
-    /// The limits of one attempt: what the message says wins over what its type says, within what the broker allows.
-    fn limits(&self, incoming: &Incoming, entry: Option<&Entry>) -> Limits {
+    /// How long one attempt may run: what the message says wins over what its type says, within what the broker allows.
+    fn timeout(&self, incoming: &Incoming, entry: Option<&Entry>) -> Duration {
         let plan = &self.setup.plan;
-        let (max_attempts, timeout) = match entry {
-            Some(entry) => (entry.retry.max_attempts(), entry.timeout),
-            None => (1, plan.longest_hold),
-        };
+        let timeout = entry.map_or(plan.longest_hold, |entry| entry.timeout);
         let longest = plan.longest_hold.saturating_sub(plan.longest_wait).max(timeout);
-        Limits {
-            max_attempts: incoming.max_attempts.unwrap_or(max_attempts),
-            timeout: incoming.timeout.unwrap_or(timeout).min(longest),
-        }
+        incoming.timeout.unwrap_or(timeout).min(longest)
     }
 }

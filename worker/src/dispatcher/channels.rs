@@ -2,7 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use leveret::broker::{Consumer, ConsumerEvent, Lease, Settlement};
+use leveret::broker::{ConsumerEvent, Lease, Settlement};
+
+use crate::joined::JoinedConsumer;
 
 /// The right to settle a delivery, with the channel that it came on.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) enum Settled {
 #[derive(Debug)]
 struct Channel {
     number: u64,
-    consumer: Box<dyn Consumer>,
+    consumer: JoinedConsumer,
 }
 
 /// The channels of one queue. A cancelled consumer keeps its channel, because jobs that came on it can still be settled there.
@@ -52,7 +54,7 @@ impl Channels {
     }
 
     /// Takes a new consumer into use.
-    pub(super) fn open(&mut self, consumer: Box<dyn Consumer>) {
+    pub(super) fn open(&mut self, consumer: JoinedConsumer) {
         self.last_number += 1;
         self.halted = false;
         self.open = Some(Channel {
@@ -63,6 +65,11 @@ impl Channels {
 
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Whether the open consumer may still bring something.
+    pub(super) fn bring(&self) -> bool {
+        self.open.as_ref().is_some_and(|channel| !channel.consumer.is_over())
     }
 
     /// Whether there is a channel of either kind.
@@ -121,7 +128,7 @@ impl Channels {
 
     /// The open consumer was cancelled: its channel is kept for settling. The channel retired before it goes; the caller closes it, and its
     /// leases are lost.
-    pub(super) fn retire(&mut self) -> Option<Box<dyn Consumer>> {
+    pub(super) fn retire(&mut self) -> Option<JoinedConsumer> {
         let open = self.open.take()?;
         self.retired.replace(open).map(|channel| channel.consumer)
     }
@@ -141,7 +148,7 @@ impl Channels {
     pub(super) fn take_retired_if_unused<'a>(
         &mut self,
         mut held: impl Iterator<Item = &'a ChannelLease>,
-    ) -> Option<Box<dyn Consumer>> {
+    ) -> Option<JoinedConsumer> {
         let number = self.retired.as_ref()?.number;
         if held.any(|lease| lease.channel == number) {
             return None;
@@ -158,7 +165,7 @@ impl Channels {
     }
 
     /// Everything that can be closed, at the end.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Box<dyn Consumer>> + use<> {
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = JoinedConsumer> + use<> {
         [self.open.take(), self.retired.take()]
             .into_iter()
             .flatten()

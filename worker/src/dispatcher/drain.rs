@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use leveret::broker::Consumer;
 use tokio::time::timeout;
 
 use super::{Dispatcher, Phase, Stop};
 use crate::health::QueueState;
+use crate::joined::JoinedConsumer;
 
 /// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ impl Dispatcher {
         self.close(unused);
     }
 
-    fn close(&mut self, consumer: Option<Box<dyn Consumer>>) {
+    fn close(&mut self, consumer: Option<JoinedConsumer>) {
         if let Some(consumer) = consumer {
             self.tasks.closings.spawn(consumer.close());
         }
@@ -83,16 +83,18 @@ impl Dispatcher {
     pub(super) async fn drain(&mut self) {
         self.setup.reporter.set(QueueState::Draining);
         self.hand.announce_shutdown();
-        let mut phase = self.setup.phase.clone();
-        let over = async move {
-            // An error means that the worker is gone, which leaves nothing to wait for.
-            let _ = phase.wait_for(|phase| *phase == Phase::Aborting).await;
+        let phase = self.setup.phase.clone();
+        let over = || {
+            let mut phase = phase.clone();
+            async move {
+                // An error means that the worker is gone, which leaves nothing to wait for.
+                let _ = phase.wait_for(|phase| *phase == Phase::Aborting).await;
+            }
         };
-        if timeout(self.setup.shutdown_grace, self.finish_within(over))
-            .await
-            .is_err()
-        {
+        let finished = timeout(self.setup.shutdown_grace, self.finish_within(over())).await;
+        if finished.is_err() {
             tracing::warn!(queue = self.setup.plan.queue.name(), "the shutdown grace is over");
+            self.finish_what_must(over()).await;
         }
         self.abandon().await;
         for consumer in self.channels.take_all() {
@@ -107,6 +109,20 @@ impl Dispatcher {
         let finish = async {
             self.halt().await;
             while !self.hand.is_empty() {
+                self.turn().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = over => {}
+            () = finish => {}
+        }
+    }
+
+    /// Jobs that must not be interrupted have their whole time limit, unless it is `over` before.
+    async fn finish_what_must(&mut self, over: impl Future<Output = ()>) {
+        let finish = async {
+            while self.hand.must_finish() {
                 self.turn().await;
             }
         };

@@ -14,6 +14,7 @@ use crate::context::Attempt;
 use crate::load::Load;
 use crate::registry::Entry;
 use crate::settling::Successor;
+use crate::terms::Interruption;
 
 /// One delivery in hand.
 #[derive(Debug)]
@@ -142,12 +143,15 @@ impl Hand {
     }
 
     /// The broker has cancelled the consumer. From 4.3 on it does so over one job that was held for too long: it takes no ack for that
-    /// one and delivers it again, while the others can still be settled. So each keeps its lease, and can be joined.
+    /// one and delivers it again, while the others can still be settled. So each keeps its lease, is told, and can be joined.
     pub(super) fn doubt_leases(&mut self) {
         for (number, held) in &self.held {
             let comes_to_an_end = matches!(held.stage, Stage::Running(_) | Stage::Settling { .. });
             if let Some(key) = Key::of(&held.attempt.incoming).filter(|_| comes_to_an_end) {
                 self.orphans.add(key, *number);
+            }
+            if matches!(held.stage, Stage::Running(_)) {
+                held.attempt.switch.fire(Cause::ConsumerCancelled);
             }
         }
     }
@@ -176,6 +180,22 @@ impl Hand {
         });
         waiting.retain(|number| held.contains_key(number));
         self.load.take(before - held.len());
+    }
+
+    /// Whether there is a job that a shutdown waits for beyond its grace.
+    pub(super) fn must_finish(&self) -> bool {
+        self.held.values().any(|held| match &held.stage {
+            Stage::Running(entry) => entry.terms.interruption == Interruption::Finish,
+            Stage::Settling { .. } => held.attempt.retrying.terms.interruption == Interruption::Finish,
+            Stage::Waiting(_) | Stage::Ended => false,
+        })
+    }
+
+    /// The job that has been held longest of those that the broker waits for, and since when.
+    pub(super) fn held_longest(&self) -> Option<(Arc<Attempt>, Duration)> {
+        let leased = self.held.values().filter(|held| held.lease.is_some());
+        let longest = leased.min_by_key(|held| held.delivered)?;
+        Some((Arc::clone(&longest.attempt), longest.delivered))
     }
 
     /// Tells every running handler that the worker shuts down.

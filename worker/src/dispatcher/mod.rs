@@ -3,7 +3,7 @@
 //! # Layout
 //! [`run`](Dispatcher::run) is the outer loop: it gets to consume (`subscribe`), and decides what follows when consuming ended. `turn` is the
 //! inner one: one pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `replace` publishes what
-//! takes a job's place, `drain` ends in order. `hand` holds the deliveries that are not settled yet, `channels` what they are
+//! takes a job's place, `drain` ends in order, `overdue` explains what the broker does about a job that was held for too long. `hand` holds the deliveries that are not settled yet, `channels` what they are
 //! settled on, `memory` what was finished, `orphans` what runs on without a lease.
 
 mod admit;
@@ -13,6 +13,7 @@ mod hand;
 mod key;
 mod memory;
 mod orphans;
+mod overdue;
 mod replace;
 mod settle;
 mod subscribe;
@@ -22,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::broker::{BrokerError, Health, Session};
+use leveret::broker::{BrokerError, BrokerErrorKind, Health, Session};
 use leveret::runtime::{Link, LinkState};
 use leveret::topology::TopologyError;
 use leveret::watch;
@@ -42,6 +43,7 @@ use crate::verdict::Ended;
 use channels::Channels;
 use hand::Hand;
 use memory::Memory;
+use overdue::Taking;
 use subscribe::leaving;
 
 /// How far the worker is on its way out.
@@ -224,12 +226,20 @@ impl Dispatcher {
         match stop {
             Stop::Shutdown => return false,
             Stop::Cancelled => {
-                self.down(&"the broker cancelled the consumer: the queue was deleted, or a job was held for too long");
-                self.retire();
+                self.taken_back(&Taking::ConsumerCancelled);
+                if self.channels.bring() {
+                    // Of two queues one is gone. Both are consumed anew.
+                    self.halt().await;
+                } else {
+                    self.retire();
+                }
                 self.hand.doubt_leases();
             }
             Stop::Lost(error) => {
-                self.down(&error);
+                match error.kind() {
+                    BrokerErrorKind::Overdue => self.taken_back(&Taking::ChannelClosed(&error)),
+                    _ => self.down(&error),
+                }
                 let connection_gone = matches!(*session.health().borrow(), Health::Closed(_));
                 self.lose_channels(connection_gone);
             }

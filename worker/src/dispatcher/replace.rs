@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::envelope::Republish;
+use leveret::envelope::{Republish, headers};
 
 use super::hand::Stage;
 use super::{Dispatcher, Phase};
@@ -71,8 +71,8 @@ impl Dispatcher {
         );
         match purpose {
             Purpose::Return => self.requeue(number),
-            Purpose::Retry => self.run_again_here(number, 1),
-            Purpose::Snooze => self.run_again_here(number, 0),
+            Purpose::Retry { .. } => self.run_again_here(number, 1),
+            Purpose::Snooze { .. } => self.run_again_here(number, 0),
             Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }
@@ -104,8 +104,12 @@ impl Dispatcher {
             .ends(self.setup.plan.longest_hold)
             .saturating_sub(self.wires.clock.now());
         match entry {
-            Some(entry) if left >= held.attempt.limits.timeout.min(WORTH_A_RUN) && !leaving => {
-                held.attempt = Arc::new(held.attempt.again(failed_attempts, left));
+            Some(entry) if left >= held.attempt.timeout.min(WORTH_A_RUN) && !leaving => {
+                let history = match &held.stage {
+                    Stage::Settling { successor, .. } => successor.message.properties.headers.get(headers::HISTORY),
+                    _ => None,
+                };
+                held.attempt = Arc::new(held.attempt.again(failed_attempts, left, history.cloned()));
                 self.hand.wait(number, entry);
             }
             _ => self.requeue(number),

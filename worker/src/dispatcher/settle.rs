@@ -1,6 +1,5 @@
 //! Acting on verdicts. Invariant: nothing is acked before it is done or its successor is confirmed.
 
-use leveret::Backoff;
 use leveret::broker::Settlement;
 use leveret::envelope::Republish;
 
@@ -8,28 +7,20 @@ use super::Dispatcher;
 use super::channels::{ChannelLease, Settled};
 use super::hand::Stage;
 use crate::settling::{Deed, Purpose, log};
-use crate::verdict::{Ended, Tries, verdict};
+use crate::verdict::{Ended, verdict};
 
 impl Dispatcher {
     /// An attempt has ended: its slot is free, and its job is dealt with.
     pub(super) fn attempt_ended(&mut self, number: u64, ended: Ended) {
         let Some(held) = self.hand.get_mut(number) else { return };
-        let backoff = match &held.stage {
-            Stage::Running(entry) => Some(entry.retry.backoff()),
-            _ => None,
-        };
         held.stage = Stage::Ended;
-        self.decide(number, ended, backoff);
+        self.decide(number, ended);
     }
 
     /// Decides what becomes of a job in hand, and begins to do it.
-    pub(super) fn decide(&mut self, number: u64, ended: Ended, backoff: Option<Backoff>) {
+    pub(super) fn decide(&mut self, number: u64, ended: Ended) {
         let Some(held) = self.hand.get_mut(number) else { return };
-        let tries = Tries {
-            attempt: held.attempt.incoming.attempt,
-            max_attempts: held.attempt.limits.max_attempts,
-            backoff: backoff.unwrap_or(Backoff::none()),
-        };
+        let tries = held.attempt.tries(self.wires.clock.wall());
         let verdict = verdict(ended, tries, fastrand::f64());
         log(&held.attempt, &verdict);
         self.report.note(&verdict);

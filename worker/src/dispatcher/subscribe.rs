@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use leveret::broker::{Consumer, Session};
+use leveret::broker::Session;
 use leveret::runtime::LinkState;
 use leveret::topology::ensure;
 use leveret::watch;
 
 use super::{Dispatcher, NotSubscribed, Phase};
 use crate::health::QueueState;
+use crate::joined::JoinedConsumer;
 
 impl Dispatcher {
     /// The connection to consume on, as soon as there is one; `None` once the worker shuts down, or the process has closed its
@@ -37,15 +38,16 @@ impl Dispatcher {
     pub(super) async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
         let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
         let declarations = Arc::clone(self.wires.successors.declarations());
-        let queue = self.setup.plan.queue.name().to_owned();
+        let sources = self.wires.successors.sources().to_vec();
         let session = Arc::clone(session);
         let opening = async move {
             let ensured = ensure(&*session, mode, &declarations).await;
             ensured.map_err(NotSubscribed::Topology)?;
-            session.consume(&queue, prefetch).await.map_err(NotSubscribed::Broker)
+            let opened = JoinedConsumer::open(&*session, &sources, prefetch, mode).await;
+            opened.map_err(NotSubscribed::Broker)
         };
         // Not given up at a shutdown: it has a deadline, and half a subscription would keep jobs to itself.
-        let consumer: Box<dyn Consumer> = self.serve(opening).await?;
+        let consumer = self.serve(opening).await?;
         self.memory.channel_ended();
         self.channels.open(consumer);
         self.setup.reporter.set(QueueState::Consuming);

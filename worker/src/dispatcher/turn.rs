@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use leveret::broker::ConsumerEvent;
 
 use super::hand::Stage;
 use super::{Dispatcher, Stop};
 use crate::attempt;
+use crate::verdict::Ended;
 
 impl Dispatcher {
     /// Waits until something happens, and deals with everything that has. It may be dropped at any time: what it was given it has dealt with.
@@ -74,6 +76,10 @@ impl Dispatcher {
             };
             let Stage::Waiting(entry) = &held.stage else { continue };
             let (entry, attempt) = (entry.clone(), held.attempt.clone());
+            if attempt.wanted(self.wires.clock.wall()) == Some(Duration::ZERO) {
+                self.attempt_ended(number, Ended::Expired);
+                continue;
+            }
             held.stage = Stage::Running(entry.clone());
             self.tasks
                 .attempts

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::error::FetchError;
 use super::keeper::{Channel, Keeper, Place};
 use crate::cancellation::Cause;
+use crate::joined::JoinedPuller;
 
 /// How long a fetch goes on trying.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,7 +105,10 @@ impl Place {
     async fn subscribe(&self, session: &dyn Session) -> Result<Box<dyn Puller>, NotOpen> {
         let (queue, mode) = (self.queue.name(), self.rabbit.options().topology_mode());
         match ensure(session, mode, self.successors.declarations()).await {
-            Ok(()) => session.puller(queue).await.map_err(NotOpen::Broker),
+            Ok(()) => {
+                let puller = JoinedPuller::open(session, self.successors.sources()).await;
+                Ok(Box::new(puller.map_err(NotOpen::Broker)?))
+            }
             Err(error) if error.is_final() => Err(NotOpen::Final(FetchError::topology(queue, error))),
             Err(error) => Err(NotOpen::Broker(error.broker_error().clone())),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::envelope::{DecodeError, Incoming};
-use leveret::{Job, JobId};
+use leveret::{Clock, Job, JobId, RetryPolicy};
 use tokio::sync::oneshot;
 
 use super::error::FetchError;
@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::context::{Attempt, Context};
 use crate::error;
 use crate::outcome::{IntoOutcome, Outcome};
-use crate::verdict::{Ended, Tries, Verdict, verdict};
+use crate::verdict::{Ended, Verdict, verdict};
 
 /// A job that was fetched. It is this program's until it is settled. Dropped unsettled, it goes back to the queue as if it had never been
 /// fetched, and comes again.
@@ -61,7 +61,7 @@ impl<J: Job> Fetched<J> {
             Outcome::Failed(failure) => Outcome::Failed(error::told(failure)),
             other => other,
         };
-        self.pulled.settle::<J>(Ended::Returned(ended)).await
+        self.pulled.settle(Ended::Returned(ended)).await
     }
 }
 
@@ -97,14 +97,14 @@ pub enum Settled {
 /// What a job type says of every attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
-    pub(super) max_attempts: u32,
+    pub(super) policy: RetryPolicy,
     pub(super) timeout: Duration,
 }
 
 impl Terms {
     pub(super) fn of<J: Job>() -> Self {
         Self {
-            max_attempts: J::RETRY.max_attempts(),
+            policy: J::RETRY,
             timeout: J::TIMEOUT.unwrap_or(Settings::default().job_timeout),
         }
     }
@@ -116,6 +116,8 @@ pub(super) struct Pulled {
     pub(super) attempt: Arc<Attempt>,
     /// Why it cannot be read, if so.
     pub(super) fault: Option<DecodeError>,
+    /// Says whether it has expired.
+    pub(super) clock: Clock,
     /// Tells the keeper what shall happen. Dropped, it says: give it back.
     pub(super) decision: oneshot::Sender<Decision>,
 }
@@ -138,15 +140,14 @@ impl Pulled {
             let name = name.map(str::to_owned);
             return Err(Ended::OtherType { name, wanted: J::NAME });
         }
+        if self.attempt.wanted(self.clock.wall()) == Some(Duration::ZERO) {
+            return Err(Ended::Expired);
+        }
         Incoming::job::<J>(&self.attempt.message.body).map_err(|error| Ended::Undecodable(error.to_string()))
     }
 
-    pub(super) async fn settle<J: Job>(self, ended: Ended) -> Result<Settled, FetchError> {
-        let tries = Tries {
-            attempt: self.attempt.incoming.attempt,
-            max_attempts: self.attempt.limits.max_attempts,
-            backoff: J::RETRY.backoff(),
-        };
+    pub(super) async fn settle(self, ended: Ended) -> Result<Settled, FetchError> {
+        let tries = self.attempt.tries(self.clock.wall());
         let (reply, answer) = oneshot::channel();
         let decision = Decision {
             verdict: verdict(ended, tries, fastrand::f64()),

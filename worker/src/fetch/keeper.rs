@@ -19,10 +19,11 @@ use super::error::FetchError;
 use super::fetched::{Decision, Pulled, Settled, Terms};
 use crate::cancellation::Switch;
 use crate::config::MAX_PREFETCH;
-use crate::context::{Attempt, Limits, Surroundings};
+use crate::context::{Attempt, Surroundings};
 use crate::report::QueueReport;
 use crate::settling::{Sent, Successor, Successors, read};
 use crate::states::States;
+use crate::terms::{Retrying, Terms as RetryTerms};
 
 /// How many jobs may be fetched and not settled.
 const MOST: usize = MAX_PREFETCH as usize;
@@ -202,10 +203,8 @@ impl Keeper {
         } = delivery;
         let (incoming, fault) = read(&message);
         let attempt = Arc::new(Attempt {
-            limits: Limits {
-                max_attempts: incoming.max_attempts.unwrap_or(terms.max_attempts),
-                timeout: incoming.timeout.unwrap_or(terms.timeout),
-            },
+            timeout: incoming.timeout.unwrap_or(terms.timeout),
+            retrying: Retrying::new(Arc::new(RetryTerms::of(terms.policy))),
             message,
             incoming,
             redelivered,
@@ -230,6 +229,7 @@ impl Keeper {
             attempt,
             fault,
             decision,
+            clock: self.place.rabbit.clock(),
         }
     }
 

@@ -112,7 +112,7 @@ impl Keeper {
         );
         match purpose {
             Purpose::DeadLetter => self.leave_to_the_broker(number, reply).await,
-            Purpose::Retry | Purpose::Snooze | Purpose::Return => {
+            Purpose::Retry { .. } | Purpose::Snooze { .. } | Purpose::Return => {
                 self.tell(number, Settlement::Requeue, Settled::Returned, reply).await;
             }
         }
@@ -147,8 +147,8 @@ impl Keeper {
 
 fn stored_as(purpose: Purpose) -> Settled {
     match purpose {
-        Purpose::Retry => Settled::Retried,
-        Purpose::Snooze => Settled::Snoozed,
+        Purpose::Retry { .. } => Settled::Retried,
+        Purpose::Snooze { .. } => Settled::Snoozed,
         Purpose::DeadLetter => Settled::DeadLettered,
         Purpose::Return => Settled::Returned,
     }

@@ -109,8 +109,8 @@ impl Fetcher {
     /// The next job, or `None` when the queue has none ready. A lost connection is waited for, 30 seconds at the most. Up to 2,000 jobs may be
     /// fetched and not settled at a time. Dropping this future loses nothing: what it had fetched goes back.
     ///
-    /// What is not a `J` becomes a dead letter, with its bytes intact, and the next job is fetched: an undecodable body, and a job
-    /// of **another type** as well. So fetch from queues that hold one type of job.
+    /// What is not a `J` becomes a dead letter, with its bytes intact, and the next job is fetched: an undecodable body, a job that has expired, and
+    /// a job of **another type** as well. So fetch from queues that hold one type of job.
     ///
     /// # Errors
     /// [`FetchError`]: no connection for 30 seconds, too many jobs in hand, a queue that cannot be used.
@@ -127,7 +127,7 @@ impl Fetcher {
             };
             match pulled.read::<J>() {
                 Ok(job) => return Ok(Some(Fetched::new(job, pulled))),
-                Err(ended) => match pulled.settle::<J>(ended).await {
+                Err(ended) => match pulled.settle(ended).await {
                     // It comes again, and is put aside then.
                     Err(error) if error.is_stale() => {}
                     result => drop(result?),

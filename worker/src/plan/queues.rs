@@ -49,7 +49,7 @@ pub(super) fn plan_queues(
             problems.push(two_definitions(sketch, queue, &source));
         }
         if let Some(job) = job {
-            let timeout = job.timeout.unwrap_or(settings.job_timeout);
+            let timeout = job.timeout_in(settings);
             sketch.longest_timeout = sketch.longest_timeout.max(Some(timeout));
             sketch.blocking &= job.blocking;
         }

@@ -25,8 +25,14 @@ pub(crate) struct Successor {
 /// What a successor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    Retry,
-    Snooze,
+    /// The next attempt, when this time is over.
+    Retry {
+        after: Duration,
+    },
+    /// The same attempt, when this time is over.
+    Snooze {
+        after: Duration,
+    },
     /// An untouched job that has been returned so often that only a fresh copy resets the broker's count.
     Return,
     DeadLetter,
@@ -55,8 +61,28 @@ impl Purpose {
     /// Whether the job runs once more after it.
     fn goes_on(self) -> bool {
         match self {
-            Self::Retry | Self::Snooze => true,
+            Self::Retry { .. } | Self::Snooze { .. } => true,
             Self::Return | Self::DeadLetter => false,
+        }
+    }
+
+    /// How long it waits before it is due.
+    pub(super) fn wait(self) -> Duration {
+        match self {
+            // To whole milliseconds, as it is written down.
+            Self::Retry { after } | Self::Snooze { after } => {
+                let millis = after.as_nanos().div_ceil(1_000_000);
+                Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+            }
+            Self::Return | Self::DeadLetter => Duration::ZERO,
+        }
+    }
+
+    /// How often it is tried where there is another way. What is to wait has time: run at once it would be early, and the ladder is never full.
+    fn tries(self) -> u32 {
+        match self.wait() {
+            Duration::ZERO => TRIES,
+            _ => u32::MAX,
         }
     }
 }
@@ -112,7 +138,7 @@ pub(crate) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
         in_doubt |= fate == Fate::Unknown;
         // A copy in doubt may be stored: another way would make two of one job, and neither would say so.
         let may_give_up = successor.replaceable && !(in_doubt && successor.purpose.goes_on());
-        if may_give_up && (tries >= TRIES || is_hopeless(&fate)) {
+        if may_give_up && (tries >= successor.purpose.tries() || is_hopeless(&fate)) {
             return Sent::GaveUp(told(&fate));
         }
         log_failure(&successor, &fate, tries);

@@ -1,29 +1,53 @@
 //! What makes the messages that take the places of one queue's jobs: [`Successors`].
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use leveret::broker::Declaration;
-use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish};
+use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish, set_due};
 use leveret::runtime::{Lane, Target};
-use leveret::topology::{Topology, announce_policies};
+use leveret::topology::{Topology, announce_delay_policies, announce_policies};
 use leveret::{Clock, ConnectOptions, DeadLetter, Queue, Rabbit, TopologyMode};
 
 use super::Deed;
 use super::successor::{self, Purpose, Sent, Successor};
 use crate::context::Attempt;
+use crate::joined::sources;
 use crate::verdict::{Fault, Verdict};
+
+/// Stands in the target of what says by itself when it is due.
+const ANY_WAIT: Duration = Duration::from_millis(1);
+
+/// What a wait is cut to: about as much as the delay ladder has.
+const LONGEST_WAIT: Duration = Duration::from_secs(600 * 86_400);
+
+/// The largest header frame of what waits: at each hop the broker writes a record into it.
+const MAX_DELAYED_HEADER: usize = DEFAULT_FRAME_MAX - 24 * 1024;
 
 /// Makes and publishes the successors of one queue's jobs: where they go, what goes into them, by which lane.
 #[derive(Debug)]
 pub(crate) struct Successors {
     queue: Queue,
+    sources: Vec<String>,
     /// The name in records of failures.
     worker: String,
     lane: Lane,
     options: ConnectOptions,
     clock: Clock,
+    targets: Targets,
+    announced: Once,
+}
+
+/// Where the successors of a queue's jobs go.
+#[derive(Debug)]
+struct Targets {
+    /// The queue itself.
     work: Target,
+    /// Where its jobs arrive that have waited: there is room for each.
+    due: Target,
+    /// The way there for those that say when they are due. What waits is declared before the first of them, and not by a worker that has none.
+    delayed: Target,
     dead: Target,
 }
 
@@ -35,16 +59,27 @@ impl Successors {
             lane: rabbit.successors(),
             options: rabbit.options().clone(),
             clock: rabbit.clock(),
-            work: topology.work(&queue),
-            dead: topology.dead(&queue),
+            targets: Targets {
+                work: topology.work(&queue),
+                due: topology.due(&queue),
+                delayed: topology.delayed(&queue, ANY_WAIT),
+                dead: topology.dead(&queue),
+            },
+            sources: sources(&topology, &queue),
+            announced: Once::new(),
             queue,
             worker,
         }
     }
 
+    /// The names of the queues that its jobs are in.
+    pub(crate) fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
     /// All that the queue needs in the broker.
     pub(crate) fn declarations(&self) -> &Arc<[Declaration]> {
-        &self.work.declarations
+        &self.targets.work.declarations
     }
 
     /// What a verdict comes to on this queue.
@@ -52,12 +87,12 @@ impl Successors {
         match verdict {
             Verdict::Ack | Verdict::Cancel { .. } => Deed::Done,
             Verdict::GiveBack => Deed::GiveBack,
-            Verdict::Snooze { .. } => Deed::Replace {
-                purpose: Purpose::Snooze,
+            Verdict::Snooze { after } => Deed::Replace {
+                purpose: Purpose::Snooze { after },
                 why: Republish::Again,
             },
-            Verdict::Retry { fault, .. } => Deed::Replace {
-                purpose: Purpose::Retry,
+            Verdict::Retry { after, fault } => Deed::Replace {
+                purpose: Purpose::Retry { after },
                 why: Republish::Retry {
                     failure: self.failure(fault),
                 },
@@ -84,8 +119,17 @@ impl Successors {
     /// Why there can be none, in words.
     pub(crate) fn make(&self, attempt: &Attempt, purpose: Purpose, why: &Republish) -> Result<Successor, String> {
         let incoming = &attempt.incoming;
-        let message = republish(&attempt.message, &incoming.id, incoming.attempt, why);
-        let message = match fit_header(message, DEFAULT_FRAME_MAX) {
+        let mut message = republish(&attempt.message, &incoming.id, incoming.attempt, why);
+        let wait = purpose.wait();
+        if !wait.is_zero() {
+            set_due(&mut message, self.clock.wall() + wait.min(LONGEST_WAIT));
+        }
+        let most = if wait.is_zero() {
+            DEFAULT_FRAME_MAX
+        } else {
+            MAX_DELAYED_HEADER
+        };
+        let message = match fit_header(message, most) {
             Ok(message) => message,
             // Where the broker may lose what it dead-letters, the copy goes without the application's headers.
             Err(_) if purpose == Purpose::DeadLetter && self.broker_may_lose() => {
@@ -125,9 +169,19 @@ impl Successors {
 
     fn target(&self, purpose: Purpose) -> Target {
         match purpose {
-            Purpose::DeadLetter => self.dead.clone(),
-            Purpose::Retry | Purpose::Snooze | Purpose::Return => self.work.clone(),
+            Purpose::DeadLetter => self.targets.dead.clone(),
+            Purpose::Return => self.targets.work.clone(),
+            Purpose::Retry { .. } | Purpose::Snooze { .. } if purpose.wait().is_zero() => self.targets.due.clone(),
+            Purpose::Retry { .. } | Purpose::Snooze { .. } => {
+                self.announce_delays();
+                self.targets.delayed.clone()
+            }
         }
+    }
+
+    /// Tells the operator what the first delay needs, in the mode that leaves it to people.
+    fn announce_delays(&self) {
+        self.announced.call_once(|| announce_delay_policies(&self.options));
     }
 
     fn failure(&self, fault: Fault) -> Failure {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use leveret::Rabbit;
 use leveret::testing::TestBroker;
+use leveret::topology::Topology;
 
+use crate::joined::sources;
 use crate::report::ExitReport;
 use crate::run_error::RunError;
 use crate::running::Controls;
@@ -13,7 +15,8 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Runs against a [`TestBroker`] until nothing is left to do: no job waits in the worker's queues or is unsettled, none runs, and
-    /// what its handlers enqueued is stored, and done too where it went to these queues. Retries count as jobs. Then it shuts down.
+    /// what its handlers enqueued is stored, and done too where it went to these queues. Retries count as jobs, and so does what is not due yet: it
+    /// waits for that. Then it shuts down.
     ///
     /// It is exact, because the broker is in this process and knows what it holds; nothing is polled for. What it does not see: tasks
     /// that a handler spawned and did not wait for, and what a producer with connections of its own has not sent yet (await its
@@ -66,8 +69,11 @@ impl Worker {
         );
         // What is due again and again leaves nobody idle.
         self.plan.schedules.clear();
+        let topology = Topology::new(options.name_prefix());
+        let queues = self.plan.queues.iter();
         let watch = Watch {
-            queues: self.plan.queues.iter().map(|one| one.queue.name().to_owned()).collect(),
+            queues: queues.flat_map(|one| sources(&topology, &one.queue)).collect(),
+            topology,
             broker: broker.clone(),
             controls: Arc::clone(&self.stopped.0),
         };
@@ -87,7 +93,9 @@ impl Worker {
 struct Watch {
     broker: TestBroker,
     controls: Arc<Controls>,
+    /// Where the jobs of its queues are that can be run.
     queues: Vec<String>,
+    topology: Topology,
 }
 
 impl Watch {
@@ -116,7 +124,20 @@ impl Watch {
 
     fn queues_are_empty(&self) -> bool {
         let depths = self.queues.iter().filter_map(|queue| self.broker.memory().depth(queue));
-        depths.into_iter().all(|depth| depth.ready + depth.unacked == 0)
+        depths.into_iter().all(|depth| depth.ready + depth.unacked == 0) && !self.something_waits()
+    }
+
+    /// Whether a job of its queues is not due yet.
+    fn something_waits(&self) -> bool {
+        let memory = self.broker.memory();
+        let mut waiting = self
+            .topology
+            .delay_queues()
+            .flat_map(|level| memory.destinations(&level));
+        waiting.any(|destination| {
+            let queue = self.topology.arrives_in(&destination);
+            queue.is_some_and(|queue| self.queues.contains(&queue))
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leveret::envelope::{Incoming, Limits as MessageLimits, headers};
 use leveret::testing::TestBroker;
-use leveret::{Backoff, EnvelopeError, Message, Rabbit};
+use leveret::{EnvelopeError, Message, Rabbit};
 
 use super::ran::Ran;
 use super::run::Run;
@@ -15,8 +15,9 @@ use crate::attempt::pipeline::Pipeline;
 use crate::blocking::Threads;
 use crate::cancellation::{Cause, Switch};
 use crate::config::Settings;
-use crate::context::{Attempt, Limits, Surroundings};
-use crate::verdict::{Ended, Tries, verdict};
+use crate::context::{Attempt, Surroundings};
+use crate::terms::Retrying;
+use crate::verdict::{Ended, verdict};
 
 impl Run {
     /// The message that would have brought the job.
@@ -53,7 +54,9 @@ impl Run {
             Err(error) => panic!("the job `{job}` cannot be sent: {error}"),
         };
         let spec = self.registration.job;
-        let queue = self.envelope.map_or(spec.queue, |envelope| envelope.queue().clone());
+        let queue = self
+            .envelope
+            .map_or_else(|_| spec.queue.clone(), |envelope| envelope.queue().clone());
         let rabbit = self.broker.as_ref().map(TestBroker::rabbit);
         let surroundings = Surroundings {
             queue: queue.name().to_owned(),
@@ -62,10 +65,8 @@ impl Run {
             producer: rabbit.as_ref().map(Rabbit::producer),
         };
         let attempt = Attempt {
-            limits: Limits {
-                max_attempts: incoming.max_attempts.unwrap_or(spec.retry.max_attempts()),
-                timeout: (incoming.timeout.or(spec.timeout)).unwrap_or(Settings::default().job_timeout),
-            },
+            timeout: (incoming.timeout).unwrap_or_else(|| spec.timeout_in(&Settings::default())),
+            retrying: Retrying::new(Arc::new(self.terms.terms(&spec))),
             message,
             incoming,
             redelivered: self.circumstances.redelivered,
@@ -74,7 +75,6 @@ impl Run {
         };
         Prepared {
             job: spec.name,
-            backoff: spec.retry.backoff(),
             pipeline: Arc::new(Pipeline {
                 middlewares: self.middlewares,
                 run: self.registration.run,
@@ -90,7 +90,6 @@ impl Run {
 /// A run whose setting has been checked.
 pub(super) struct Prepared {
     job: &'static str,
-    backoff: Backoff,
     pipeline: Arc<Pipeline>,
     attempt: Arc<Attempt>,
     stop: Option<(Duration, Cause)>,
@@ -100,12 +99,8 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) async fn perform(self) -> Ran {
-        let tries = Tries {
-            attempt: self.attempt.incoming.attempt,
-            max_attempts: self.attempt.limits.max_attempts,
-            backoff: self.backoff,
-        };
         let ended = self.end().await;
+        let tries = self.attempt.tries(SystemTime::now());
         if let Some(rabbit) = self.rabbit {
             // What the handler handed over and did not wait for is part of what it did.
             rabbit.enqueues().emptied().await;

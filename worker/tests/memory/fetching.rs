@@ -74,6 +74,7 @@ async fn the_last_attempt_makes_a_dead_letter() {
     let mut fetcher = fetcher(&stand).await;
 
     for attempt in 1..=3 {
+        stand.wait_for("mail", |depth| depth.ready == 1).await;
         let fetched = fetch_one(&mut fetcher).await;
         assert_eq!(told(&fetched), (7, attempt, false));
         assert_eq!(fetched.context().is_last_attempt(), attempt == 3);

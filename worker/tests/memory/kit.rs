@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leveret::broker::Destination;
 use leveret::broker::memory::{Fault, FaultPoint, MemoryBroker, MemoryDepth};
+use leveret::topology::Topology;
 use leveret::{Backoff, ConnectOptions, Job, Message, Producer, Queue, Rabbit, TopologyMode};
 use leveret_worker::{Context, ExitReport, RunError, Worker, WorkerBuilder, WorkerHandle};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,13 @@ impl Stand {
             rabbit,
             producer,
         }
+    }
+
+    /// What waits in the delay ladder.
+    pub(crate) fn delayed(&self) -> Vec<Message> {
+        let topology = Topology::new("leveret");
+        let levels = topology.delay_queues();
+        levels.flat_map(|level| self.broker.messages(&level)).collect()
     }
 
     pub(crate) fn worker(&self) -> WorkerBuilder {

@@ -44,9 +44,11 @@ async fn consuming_pauses_while_half_of_the_jobs_in_hand_wait_for_their_successo
 
     // And it goes on when the alarm is over
     stand.broker.unblock();
-    stand.wait_for_empty("mail").await;
     assert!(running.handle.ready().await);
-    while !watch.nothing_started() {}
+    for _ in 0..200 {
+        watch.started().await;
+    }
+    stand.wait_for_empty("mail").await;
     let report = running.stop_mail().await;
     assert_eq!((report.completed, report.retried, report.recognized), (100, 100, 0));
 }

@@ -146,7 +146,7 @@ async fn the_successor_of_a_job_that_failed_during_the_shutdown_is_confirmed_bef
 
     assert!(report.is_clean());
     assert_eq!(report.queue("mail").map(|mail| mail.retried), Some(1));
-    let message = stand.broker.messages("mail").remove(0);
+    let message = stand.delayed().remove(0);
     assert_eq!(int(&message, "leveret-attempt"), Some(2));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret::broker::memory::{Fault, FaultPoint};
 use leveret::{Job, Queue};
-use leveret_worker::{Context, State};
+use leveret_worker::{Context, JobError, State};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::*;
@@ -46,6 +46,10 @@ async fn a_job_whose_retry_is_refused_is_held_meanwhile_and_then_tried_again_on_
     // Given a broker that refuses whatever is published
     let stand = Stand::new();
     let (probe, mut watch) = probe();
+    let fail_once = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<(), JobError> {
+        let failed = fail_once(note, State(probe), context).await;
+        failed.map_err(|error| JobError::retry_in(Duration::ZERO, error))
+    };
     let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
     stand.nack_publishes();
     stand.store(Note { number: 7 });
@@ -58,6 +62,85 @@ async fn a_job_whose_retry_is_refused_is_held_meanwhile_and_then_tried_again_on_
     stand.wait_for_empty("mail").await;
     let report = running.stop_mail().await;
     assert_eq!((report.completed, report.failed, report.retried), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_retry_has_to_wait_and_is_refused_is_held_until_it_is_stored_and_is_not_early() {
+    // Given a job that wants to come again in a minute, and a broker that refuses whatever is published
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fail_once = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<(), JobError> {
+        let failed = fail_once(note, State(probe), context).await;
+        failed.map_err(|error| JobError::retry_in(Duration::from_secs(60), error))
+    };
+    let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
+    stand.nack_publishes();
+    stand.store(Note { number: 7 });
+    assert_eq!(watch.started().await, (7, 1));
+    let failed = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(stand.broker.depth("mail").map(|depth| depth.unacked), Some(1));
+
+    // When it takes them again, before the minute is over
+    stand.broker.heal();
+
+    // Then it comes when it is due: the time in hand counts
+    assert_eq!(watch.started().await, (7, 2));
+    let waited = failed.elapsed();
+    assert!(
+        waited >= Duration::from_secs(60) && waited < Duration::from_millis(60_500),
+        "{waited:?}"
+    );
+    stand.wait_for_empty("mail").await;
+    assert_eq!(running.stop_mail().await.retried, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn due_jobs_of_a_full_queue_come_beside_it_and_die_as_its_own() {
+    // Given a worker on a queue with room for one job
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let small = MAIL.max_length(1);
+    let fail = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<(), String> {
+        probe.hold(note.number, &context).await;
+        Err("no".to_owned())
+    };
+    let builder = stand.worker().state(probe).register(fail).route::<Note>(small.clone());
+    let running = Running::start(builder.concurrency(&small, 1).prefetch(&small, 1)).await;
+    let waiting = Note { number: 7 };
+    let delayed = stand
+        .producer
+        .enqueue(waiting)
+        .queue(&small)
+        .delay(Duration::from_secs(5));
+    delayed.max_attempts(1).await.expect("stored");
+
+    // When the queue is full, and it becomes due
+    for number in 0..3 {
+        stand
+            .producer
+            .enqueue(Note { number })
+            .queue(&small)
+            .max_attempts(1)
+            .await
+            .expect("stored");
+    }
+    assert_eq!(watch.started().await, (0, 1));
+    stand
+        .wait_for("mail.due", |depth| depth.ready + depth.unacked == 1)
+        .await;
+    watch.let_go(4);
+
+    // Then it runs as the others do, one at a time, and becomes a dead letter of the queue
+    let mut rest = Vec::new();
+    for _ in 0..3 {
+        rest.push(watch.started().await.0);
+    }
+    rest.sort_unstable();
+    assert_eq!(rest, [1, 2, 7]);
+    assert_eq!(stand.dead_letters(4).await.len(), 4);
+    stand.wait_for_empty("mail.due").await;
+    assert_eq!(running.stop_mail().await.dead_lettered, 4);
 }
 
 #[derive(Debug, Serialize, Deserialize, Job)]

@@ -55,7 +55,7 @@ fn by_hand() -> String {
 }
 
 /// Installs `packages`; none of their services is started.
-pub(super) fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let _policy = NoServiceStart::set()?;
     shell::run(Command::new("apt-get").arg("update"))?;
     shell::run(

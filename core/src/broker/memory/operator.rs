@@ -22,7 +22,7 @@ impl MemoryBroker {
             changed.as_mut().enable();
             match self.depth(queue) {
                 Some(depth) if wanted(depth) => return depth,
-                _ => changed.await,
+                _ => self.until_due(changed).await,
             }
         }
     }
@@ -58,8 +58,23 @@ impl MemoryBroker {
             if self.changes() != seen {
                 return;
             }
-            changed.await;
+            self.until_due(changed).await;
         }
+    }
+
+    /// Waits for `changed`, or until the broker has something to do by itself: nobody else may be there to look at the time.
+    async fn until_due(&self, changed: impl Future<Output = ()>) {
+        let due = self.hub.with(|world| world.state.next_due());
+        match due {
+            Some(due) => drop(tokio::time::timeout(due.saturating_sub(self.hub.clock.now()), changed).await),
+            None => changed.await,
+        }
+    }
+
+    /// Where each message of a queue, of those that no consumer holds, was sent to when it came into the queue.
+    #[must_use]
+    pub fn destinations(&self, queue: &str) -> Vec<Destination> {
+        self.hub.with(|world| world.state.destinations(queue))
     }
 
     /// The names of all queues, sorted.
@@ -159,20 +174,26 @@ impl MemoryBroker {
         });
     }
 
-    /// Closes the channels that consume a queue, as RabbitMQ does up to 4.2 after a consumer timeout.
+    /// What RabbitMQ does up to 4.2 once a job of a queue has been held for longer than `consumer_timeout`: it closes the channel, and
+    /// everything that was held on it comes again.
+    pub fn time_out_channels_of(&self, queue: &str) {
+        self.kill(Some(queue), &refusal::overdue());
+    }
+
+    /// Closes the channels that consume a queue.
     pub fn kill_channels_of(&self, queue: &str) {
-        self.kill(Some(queue));
+        self.kill(Some(queue), &refusal::channel_killed());
     }
 
     /// Closes all channels, those for publishing included.
     pub fn kill_channels(&self) {
-        self.kill(None);
+        self.kill(None, &refusal::channel_killed());
     }
 
-    fn kill(&self, queue: Option<&str>) {
+    fn kill(&self, queue: Option<&str>, error: &BrokerError) {
         self.hub.with(|world| {
             for channel in world.channels_of(queue) {
-                world.kill_channel(channel, &refusal::channel_killed());
+                world.kill_channel(channel, error);
             }
         });
     }

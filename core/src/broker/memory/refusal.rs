@@ -78,6 +78,12 @@ pub(super) fn channel_killed() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Protocol, text)
 }
 
+pub(super) fn overdue() -> BrokerError {
+    let text = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. This timeout value \
+                can be configured, see consumers doc guide to learn more";
+    BrokerError::new(BrokerErrorKind::Overdue, text)
+}
+
 pub(super) fn closed() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Closed, "the connection was closed from this side")
 }

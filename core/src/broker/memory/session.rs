@@ -174,6 +174,11 @@ impl Session for MemorySession {
         Ok(Box::new(MemoryPuller::new(self.line.clone(), channel, queue)))
     }
 
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let take = |world: &mut World, connection| Ok(world.lock(connection, name));
+        self.line.call(FaultPoint::Declare, take).await
+    }
+
     async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
         let start = |world: &mut World, connection| world.open_duplex(connection, queue, prefetch);
         let channel = self.line.open(FaultPoint::Consume, start).await?;

@@ -87,6 +87,7 @@ fn kind_of(reply: &AMQPError) -> BrokerErrorKind {
         403 => BrokerErrorKind::Permission,
         404 => BrokerErrorKind::NotFound,
         405 => BrokerErrorKind::Mismatch,
+        406 if reply.get_message().as_str().contains("delivery acknowledgement") => BrokerErrorKind::Overdue,
         406 if is_about_a_message(reply.get_message().as_str()) => BrokerErrorKind::Protocol,
         406 => BrokerErrorKind::Mismatch,
         _ => BrokerErrorKind::Protocol,
@@ -95,7 +96,7 @@ fn kind_of(reply: &AMQPError) -> BrokerErrorKind {
 
 /// RabbitMQ answers 406 both for a declaration that does not fit and for these.
 fn is_about_a_message(text: &str) -> bool {
-    ["delivery tag", "delivery acknowledgement", "message size"]
+    ["delivery tag", "message size"]
         .iter()
         .any(|words| text.contains(words))
 }
@@ -170,7 +171,7 @@ mod tests {
             (
                 406,
                 "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
-                BrokerErrorKind::Protocol,
+                BrokerErrorKind::Overdue,
             ),
             (540, "NOT_IMPLEMENTED - x", BrokerErrorKind::Transport),
         ] {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, ExchangeKind as AmqpExchangeKind};
 
@@ -15,9 +15,12 @@ use super::line::Line;
 use super::publisher::RabbitPublisher;
 use super::puller::RabbitPuller;
 use crate::broker::{
-    BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
+    Argument, BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
 };
 use crate::watch;
+
+/// How RabbitMQ begins its answer (405) where a queue is another connection's own.
+const LOCKED: &str = "RESOURCE_LOCKED";
 
 pub(super) struct RabbitSession {
     line: Arc<Line>,
@@ -55,6 +58,13 @@ impl RabbitSession {
                 let binding =
                     channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
                 within(deadline, "binding a queue", binding).await
+            }
+            Declaration::ExchangeBinding(binding) => {
+                let (destination, source) = (short(&binding.destination)?, short(&binding.source)?);
+                let key = short(&binding.routing_key)?;
+                let options = ExchangeBindOptions::default();
+                let binding = channel.exchange_bind(destination, source, key, options, FieldTable::default());
+                within(deadline, "binding an exchange", binding).await
             }
         }
     }
@@ -125,6 +135,26 @@ impl Session for RabbitSession {
 
     async fn puller(&self, queue: &str) -> Result<Box<dyn Puller>, BrokerError> {
         Ok(Box::new(RabbitPuller::open(Arc::clone(&self.line), queue).await?))
+    }
+
+    async fn lock(&self, name: &str) -> Result<bool, BrokerError> {
+        let name = short(name)?;
+        let channel = self.line.open_channel().await?;
+        // Gone with the connection. The kind is said, lest a virtual host's default be one that cannot be exclusive.
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let kind = arguments(&[("x-queue-type".to_owned(), Argument::Text("classic".to_owned()))].into())?;
+        let declaring = channel.queue_declare(name, options, kind);
+        match within(self.line.deadlines.rpc, "taking a lock", declaring).await {
+            Ok(_) => {
+                self.line.close_channel(&channel).await;
+                Ok(true)
+            }
+            Err(error) if error.to_string().starts_with(LOCKED) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {

@@ -106,7 +106,12 @@ impl World {
             }
             Step::Pass(seconds) => {
                 self.now += u64::from(*seconds);
-                desk.ledger.expire(Duration::from_secs(self.now), &mut desk.resolved);
+                desk.now = Duration::from_secs(self.now);
+                desk.ledger.expire(desk.now, &mut desk.resolved);
+                if desk.ledger.look(desk.now) {
+                    self.open.clear();
+                    desk.ledger.channel_renewed();
+                }
             }
         }
         self.take(desk);

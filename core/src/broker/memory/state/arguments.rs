@@ -5,7 +5,7 @@ use crate::broker::BrokerError;
 use crate::broker::topology::{Argument, Arguments, QueueDeclaration};
 
 /// The arguments that this broker would have to obey and cannot.
-const UNSUPPORTED: [&str; 4] = ["x-expires", "x-max-length-bytes", "x-max-priority", "x-message-ttl"];
+const UNSUPPORTED: [&str; 3] = ["x-expires", "x-max-length-bytes", "x-max-priority"];
 
 /// The texts that are allowed, and what RabbitMQ says to others.
 const TEXTS: [(&str, &[&str], &str); 2] = [
@@ -20,6 +20,9 @@ const TEXTS: [(&str, &[&str], &str); 2] = [
         "invalid_dlx_strategy",
     ),
 ];
+
+/// The arguments that are numbers from zero on.
+const NUMBERS: [&str; 2] = ["x-max-length", "x-message-ttl"];
 
 pub(super) fn check(wanted: &QueueDeclaration) -> Result<(), BrokerError> {
     let QueueDeclaration { name, arguments } = wanted;
@@ -36,22 +39,28 @@ pub(super) fn check(wanted: &QueueDeclaration) -> Result<(), BrokerError> {
             return Err(refusal::invalid(argument, name, complaint));
         }
     }
-    match arguments.get("x-max-length") {
-        Some(Argument::Text(_)) => {
-            let complaint = "\"expected integer, got longstr\"";
-            return Err(refusal::invalid("x-max-length", name, complaint));
-        }
-        Some(Argument::Int(number @ ..0)) => {
-            let complaint = format!("{{value_negative,{number}}}");
-            return Err(refusal::invalid("x-max-length", name, &complaint));
-        }
-        _ => {}
+    for argument in NUMBERS {
+        check_number(argument, name, arguments.get(argument))?;
     }
     if arguments.contains_key("x-dead-letter-routing-key") && !arguments.contains_key("x-dead-letter-exchange") {
         let complaint = "routing_key_but_no_dlx_defined";
         return Err(refusal::invalid("x-dead-letter-routing-key", name, complaint));
     }
     Ok(())
+}
+
+fn check_number(argument: &str, queue: &str, value: Option<&Argument>) -> Result<(), BrokerError> {
+    match value {
+        Some(Argument::Text(_)) => {
+            let complaint = "\"expected integer, got longstr\"";
+            Err(refusal::invalid(argument, queue, complaint))
+        }
+        Some(Argument::Int(number @ ..0)) => {
+            let complaint = format!("{{value_negative,{number}}}");
+            Err(refusal::invalid(argument, queue, &complaint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Each kind of queue has arguments that the other refuses.

@@ -12,6 +12,7 @@ pub(crate) enum Reason {
     Rejected,
     DeliveryLimit,
     MaxLength,
+    Expired,
 }
 
 impl Reason {
@@ -20,6 +21,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::DeliveryLimit => "delivery_limit",
             Self::MaxLength => "maxlen",
+            Self::Expired => "expired",
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::queue::QueueState;
-use super::routing::ExchangeState;
+use super::routing::{ExchangeState, Target};
 use super::{State, arguments, refusal};
 use crate::broker::BrokerError;
-use crate::broker::topology::{Argument, Arguments, Binding, Declaration, Exchange, ExchangeKind, QueueDeclaration};
+use crate::broker::topology::{
+    Argument, Arguments, Binding, Declaration, Exchange, ExchangeBinding, ExchangeKind, QueueDeclaration,
+};
 
 /// The arguments that must be equal in a second declaration of a queue. RabbitMQ ignores those that it does not know.
 const COMPARED: [&str; 13] = [
@@ -31,6 +33,7 @@ impl State {
             Declaration::Exchange(exchange) => self.declare_exchange(exchange),
             Declaration::Queue(queue) => self.declare_queue(queue),
             Declaration::Binding(binding) => self.bind(binding),
+            Declaration::ExchangeBinding(binding) => self.bind_exchange(binding),
         }
     }
 
@@ -73,11 +76,28 @@ impl State {
         }
         let exchange = self.exchanges.get_mut(binding.exchange.as_str());
         let exchange = exchange.ok_or_else(|| refusal::no_exchange(&binding.exchange))?;
-        exchange.bind(&binding.routing_key, Arc::clone(queue));
+        exchange.bind(&binding.routing_key, Target::Queue(Arc::clone(queue)));
+        Ok(())
+    }
+
+    fn bind_exchange(&mut self, binding: &ExchangeBinding) -> Result<(), BrokerError> {
+        if binding.source.is_empty() || binding.destination.is_empty() {
+            return Err(refusal::default_exchange());
+        }
+        // As RabbitMQ does: of two that are missing it names the source.
+        let known = |exchange: &str| self.exchanges.get_key_value(exchange).map(|(name, _)| Arc::clone(name));
+        let source = known(&binding.source).ok_or_else(|| refusal::no_exchange(&binding.source))?;
+        let destination = known(&binding.destination).ok_or_else(|| refusal::no_exchange(&binding.destination))?;
+        if let Some(source) = self.exchanges.get_mut(&source) {
+            source.bind(&binding.routing_key, Target::Exchange(destination));
+        }
         Ok(())
     }
 
     pub(crate) fn delete_exchange(&mut self, exchange: &str) -> bool {
+        for other in self.exchanges.values_mut() {
+            other.unbind_exchange(exchange);
+        }
         self.exchanges.remove(exchange).is_some()
     }
 }

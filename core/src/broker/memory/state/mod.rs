@@ -87,17 +87,28 @@ impl State {
 
     /// Tells the time and does what has become due. `true`: there was something.
     pub(crate) fn advance(&mut self, now: Duration, date: u64) -> bool {
-        self.now = now;
         self.date = date;
         let mut was_due = false;
         while let Some((due, _)) = self.timers.first()
             && *due <= now
-            && let Some((_, queue)) = self.timers.pop_first()
+            && let Some((due, queue)) = self.timers.pop_first()
         {
+            // Each at its own time: what one sends into another queue waits there from then on.
+            self.now = self.now.max(due);
+            self.expire(&queue);
             self.retry_dead_letters(&queue);
             was_due = true;
         }
+        self.now = self.now.max(now);
         was_due
+    }
+
+    /// Gives up the messages of a queue whose time there is over.
+    fn expire(&mut self, queue: &Name) {
+        let now = self.now;
+        while let Some(entry) = self.queues.get_mut(queue).and_then(|state| state.pop_expired(now)) {
+            self.dead_letter(queue, &entry, death::Reason::Expired);
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -135,23 +146,30 @@ impl State {
         }
     }
 
-    /// The queues for a destination, alternate exchanges included; `None` if there is no such exchange.
+    /// The queues for a destination, through bound and alternate exchanges; `None` if there is no such exchange.
     fn route(&self, destination: &Destination) -> Option<BTreeSet<Name>> {
         let Destination { exchange, routing_key } = destination;
         if exchange.is_empty() {
             let queue = self.queues.get_key_value(routing_key.as_str());
             return Some(queue.map(|(name, _)| Arc::clone(name)).into_iter().collect());
         }
-        let mut current = self.exchanges.get(exchange.as_str())?;
+        let mut open = vec![self.exchanges.get(exchange.as_str())?];
         let mut seen = BTreeSet::from([exchange.as_str()]);
-        loop {
+        let mut queues = BTreeSet::new();
+        while let Some(current) = open.pop() {
             let found = current.route(routing_key);
-            let alternate = current.alternate().filter(|name| found.is_empty() && seen.insert(name));
-            match alternate.and_then(|name| self.exchanges.get(name)) {
-                Some(exchange) => current = exchange,
-                None => return Some(found),
+            let alternate = current.alternate().filter(|_| found.is_empty());
+            let mut exchanges: Vec<&str> = alternate.into_iter().collect();
+            for target in found {
+                match target {
+                    routing::Target::Queue(name) => drop(queues.insert(Arc::clone(name))),
+                    routing::Target::Exchange(name) => exchanges.push(name),
+                }
             }
+            exchanges.retain(|name| seen.insert(name));
+            open.extend(exchanges.into_iter().filter_map(|name| self.exchanges.get(name)));
         }
+        Some(queues)
     }
 
     /// Puts a message into a queue, if that takes it.
@@ -162,7 +180,9 @@ impl State {
         if state.is_full() {
             return false;
         }
-        state.push(posted);
+        if let Some(expires_at) = state.push(posted, self.now) {
+            self.timers.insert((expires_at, Arc::clone(queue)));
+        }
         self.serve(queue);
         self.trim(queue);
         true
@@ -203,8 +223,17 @@ impl State {
     pub(crate) fn messages(&self, queue: &str) -> Vec<Message> {
         self.queues
             .get(queue)
-            .map(|state| state.peek().cloned().collect())
+            .map(|state| state.peek().map(|posted| posted.message.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// Where the ready messages of a queue, and those that it cannot get rid of, were sent to when they came here.
+    pub(crate) fn destinations(&self, queue: &str) -> Vec<Destination> {
+        let posted = self.queues.get(queue).into_iter();
+        posted
+            .flat_map(|state| state.peek().chain(state.graves.peek()))
+            .map(|posted| posted.destination.clone())
+            .collect()
     }
 
     pub(crate) fn purge(&mut self, queue: &str) -> usize {

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) posted: Arc<Posted>,
     position: u64,
     failures: u32,
+    /// When the queue gives it up, where the queue has a time limit for its messages.
+    expires_at: Option<Duration>,
 }
 
 impl Entry {
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) at_least_once: bool,
     pub(crate) max_length: Option<usize>,
     pub(crate) refuses: bool,
+    /// How long a message may wait here.
+    pub(crate) message_ttl: Option<Duration>,
     /// Only the oldest consumer gets deliveries.
     pub(crate) single_active: bool,
 }
@@ -73,6 +77,9 @@ impl Settings {
             at_least_once,
             max_length: number("x-max-length").and_then(|length| usize::try_from(length).ok()),
             refuses,
+            message_ttl: number("x-message-ttl")
+                .and_then(|millis| u64::try_from(millis).ok())
+                .map(Duration::from_millis),
             single_active: arguments.get("x-single-active-consumer") == Some(&Argument::Bool(true)),
         }
     }
@@ -123,8 +130,17 @@ impl QueueState {
         (self.ready() > limit).then(|| self.backlog.pop()).flatten()
     }
 
-    pub(crate) fn push(&mut self, posted: Arc<Posted>) {
-        self.backlog.push(posted, 0);
+    /// Takes a message in, and tells when it will expire.
+    pub(crate) fn push(&mut self, posted: Arc<Posted>, now: Duration) -> Option<Duration> {
+        let expires_at = self.settings.message_ttl.map(|ttl| now + ttl);
+        self.backlog.push(posted, 0, expires_at);
+        expires_at
+    }
+
+    /// Takes the next message, if its time is over. Those behind it are not looked at, as in RabbitMQ.
+    pub(crate) fn pop_expired(&mut self, now: Duration) -> Option<Entry> {
+        let expires_at = self.backlog.front()?.expires_at?;
+        (expires_at <= now).then(|| self.backlog.pop()).flatten()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Entry> {
@@ -138,7 +154,9 @@ impl QueueState {
         let limit = self.settings.delivery_limit.filter(|_| self.settings.quorum);
         match limit {
             Some(limit) if entry.failures > limit => return Err(entry),
-            None if self.settings.quorum && returned => self.backlog.push(entry.posted, entry.failures),
+            None if self.settings.quorum && returned => {
+                self.backlog.push(entry.posted, entry.failures, entry.expires_at);
+            }
             _ if self.settings.quorum => self.backlog.put_behind_other_returns(entry),
             _ => self.backlog.put_where_it_was(entry),
         }
@@ -163,9 +181,9 @@ impl QueueState {
     }
 
     /// The ready messages in the order in which they will be delivered.
-    pub(crate) fn peek(&self) -> impl Iterator<Item = &Message> {
+    pub(crate) fn peek(&self) -> impl Iterator<Item = &Posted> {
         let Backlog { returned, waiting, .. } = &self.backlog;
-        returned.values().chain(waiting).map(|entry| &entry.posted.message)
+        returned.values().chain(waiting).map(|entry| &*entry.posted)
     }
 }
 
@@ -187,12 +205,17 @@ impl Backlog {
         self.next_position
     }
 
-    fn push(&mut self, posted: Arc<Posted>, failures: u32) {
+    fn front(&self) -> Option<&Entry> {
+        self.returned.values().next().or_else(|| self.waiting.front())
+    }
+
+    fn push(&mut self, posted: Arc<Posted>, failures: u32, expires_at: Option<Duration>) {
         let position = self.position();
         self.waiting.push_back(Entry {
             posted,
             position,
             failures,
+            expires_at,
         });
     }
 
@@ -226,6 +249,10 @@ impl Graves {
     /// Whether another dead letter is tried at once rather than kept behind those that failed.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting.len() < DEAD_LETTERS_ON_THE_WAY
+    }
+
+    pub(crate) fn peek(&self) -> impl Iterator<Item = &Posted> {
+        self.waiting.iter().map(|posted| &**posted)
     }
 
     pub(crate) fn keep(&mut self, posted: Arc<Posted>) {

@@ -5,12 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Name;
 use crate::broker::topology::{Argument, Arguments, ExchangeKind};
 
+/// What is bound to an exchange.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Queue(Name),
+    Exchange(Name),
+}
+
 /// An exchange and what is bound to it.
 #[derive(Debug)]
 pub(crate) struct ExchangeState {
     pub(crate) kind: ExchangeKind,
     pub(crate) arguments: Arguments,
-    bindings: BTreeMap<String, BTreeSet<Name>>,
+    bindings: BTreeMap<String, BTreeSet<Target>>,
 }
 
 impl ExchangeState {
@@ -22,14 +29,22 @@ impl ExchangeState {
         }
     }
 
-    pub(crate) fn bind(&mut self, key: &str, queue: Name) {
-        self.bindings.entry(key.to_owned()).or_default().insert(queue);
+    pub(crate) fn bind(&mut self, key: &str, target: Target) {
+        self.bindings.entry(key.to_owned()).or_default().insert(target);
     }
 
     pub(crate) fn unbind_queue(&mut self, queue: &str) {
-        self.bindings.retain(|_, queues| {
-            queues.remove(queue);
-            !queues.is_empty()
+        self.unbind(|target| matches!(target, Target::Queue(name) if **name == *queue));
+    }
+
+    pub(crate) fn unbind_exchange(&mut self, exchange: &str) {
+        self.unbind(|target| matches!(target, Target::Exchange(name) if **name == *exchange));
+    }
+
+    fn unbind(&mut self, is_it: impl Fn(&Target) -> bool) {
+        self.bindings.retain(|_, targets| {
+            targets.retain(|target| !is_it(target));
+            !targets.is_empty()
         });
     }
 
@@ -41,14 +56,14 @@ impl ExchangeState {
         }
     }
 
-    /// The queues for a key, each once. A topic exchange looks at each of its bindings: there are few of them.
-    pub(crate) fn route(&self, key: &str) -> BTreeSet<Name> {
+    /// What is bound for a key, each once. A topic exchange looks at each of its bindings: there are few of them.
+    pub(crate) fn route(&self, key: &str) -> BTreeSet<&Target> {
         match self.kind {
-            ExchangeKind::Direct => self.bindings.get(key).cloned().unwrap_or_default(),
-            ExchangeKind::Fanout => self.bindings.values().flatten().cloned().collect(),
+            ExchangeKind::Direct => self.bindings.get(key).into_iter().flatten().collect(),
+            ExchangeKind::Fanout => self.bindings.values().flatten().collect(),
             ExchangeKind::Topic => {
                 let matching = self.bindings.iter().filter(|(pattern, _)| topic_matches(pattern, key));
-                matching.flat_map(|(_, queues)| queues).cloned().collect()
+                matching.flat_map(|(_, targets)| targets).collect()
             }
         }
     }

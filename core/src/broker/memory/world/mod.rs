@@ -27,11 +27,13 @@ pub(super) struct World {
     signals: Signals,
 }
 
-/// What the operator has set for all connections, and the ids for new ones.
+/// What holds for all connections: what the operator has set, which names are taken, and the ids for new ones.
 #[derive(Default)]
 struct Gate {
     alarm: Option<String>,
     refuses_connections: bool,
+    /// Which connection has a name; one that is gone has none.
+    locks: BTreeMap<String, u64>,
     last_id: u64,
 }
 
@@ -135,6 +137,13 @@ impl World {
         };
         self.connections.insert(id, connection);
         Ok((id, receiver))
+    }
+
+    /// Takes a name for one connection; `false` while another has it.
+    pub(super) fn lock(&mut self, connection: u64, name: &str) -> bool {
+        let connections = &self.connections;
+        self.gate.locks.retain(|_, holder| connections.contains_key(holder));
+        *self.gate.locks.entry(name.to_owned()).or_insert(connection) == connection
     }
 
     pub(super) fn is_connected(&self, connection: u64) -> bool {

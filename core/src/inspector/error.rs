@@ -1,0 +1,97 @@
+//! What keeps an inspection from taking place: [`InspectError`].
+
+use std::fmt;
+
+use crate::broker::{BrokerError, BrokerErrorKind};
+use crate::topology::TopologyError;
+
+/// An inspection could not take place. The letters are where they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectError {
+    queue: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Connect(BrokerError),
+    Busy,
+    Missing,
+    Topology(TopologyError),
+    Broker(BrokerError),
+}
+
+impl InspectError {
+    pub(super) fn connect(queue: &str, error: BrokerError) -> Self {
+        Self::new(queue, Kind::Connect(error))
+    }
+
+    pub(super) fn busy(queue: &str) -> Self {
+        Self::new(queue, Kind::Busy)
+    }
+
+    pub(super) fn broker(queue: &str, error: BrokerError) -> Self {
+        match error.kind() {
+            BrokerErrorKind::NotFound => Self::new(queue, Kind::Missing),
+            _ => Self::new(queue, Kind::Broker(error)),
+        }
+    }
+
+    pub(super) fn topology(queue: &str, error: TopologyError) -> Self {
+        match error.broker_error().kind() {
+            BrokerErrorKind::NotFound => Self::new(queue, Kind::Missing),
+            _ => Self::new(queue, Kind::Topology(error)),
+        }
+    }
+
+    fn new(queue: &str, kind: Kind) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            kind,
+        }
+    }
+
+    /// Whether another inspection holds the queue. It will be over within five minutes.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.kind == Kind::Busy
+    }
+
+    /// Whether there is no such queue.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.kind == Kind::Missing
+    }
+}
+
+impl fmt::Display for InspectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = &self.queue;
+        match &self.kind {
+            Kind::Connect(error) => write!(f, "`{queue}` cannot be inspected without a connection: {error}"),
+            Kind::Busy => write!(
+                f,
+                "`{queue}` is being inspected by somebody else; try again when they are done, within five minutes at the most"
+            ),
+            Kind::Missing => write!(
+                f,
+                "there is no queue `{queue}`; it is made by the first producer or worker of its queue, so check the name, the virtual host and the prefix"
+            ),
+            Kind::Topology(error) => write!(
+                f,
+                "`{queue}` is not safe to look at, because each look counts as a delivery there: {error}"
+            ),
+            Kind::Broker(error) => write!(f, "the inspection of `{queue}` has ended early: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for InspectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            Kind::Connect(error) | Kind::Broker(error) => Some(error),
+            Kind::Topology(error) => Some(error),
+            Kind::Busy | Kind::Missing => None,
+        }
+    }
+}
