@@ -16,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: Option<Expr>,
     pub(crate) backoff: Option<Expr>,
     pub(crate) timeout: Option<LitStr>,
+    pub(crate) expires_in: Option<LitStr>,
     pub(crate) krate: Option<Path>,
     /// The keys met, also those whose value is wrong.
     seen: Vec<Key>,
@@ -32,17 +33,19 @@ pub(crate) enum Key {
     MaxAttempts,
     Backoff,
     Timeout,
+    ExpiresIn,
     Crate,
 }
 
 impl Key {
-    const ALL: [Key; 7] = [
+    const ALL: [Key; 8] = [
         Key::Queue,
         Key::Name,
         Key::Alias,
         Key::MaxAttempts,
         Key::Backoff,
         Key::Timeout,
+        Key::ExpiresIn,
         Key::Crate,
     ];
 
@@ -54,6 +57,7 @@ impl Key {
             Key::MaxAttempts => "max_attempts",
             Key::Backoff => "backoff",
             Key::Timeout => "timeout",
+            Key::ExpiresIn => "expires_in",
             Key::Crate => "crate",
         }
     }
@@ -70,6 +74,9 @@ impl Key {
             }
             Key::Timeout => {
                 "`timeout` takes a text, a whole number with a unit of ms, s, m, h or d: `timeout = \"30s\"`"
+            }
+            Key::ExpiresIn => {
+                "`expires_in` takes a text, a whole number with a unit of ms, s, m, h or d: `expires_in = \"10m\"`"
             }
             Key::Crate => "`crate` takes a path without quotes: `crate = leveret_worker::leveret`",
         }
@@ -165,6 +172,7 @@ impl Settings {
             Key::MaxAttempts => self.max_attempts = Some(expression(key, input)?),
             Key::Backoff => self.backoff = Some(expression(key, input)?),
             Key::Timeout => self.timeout = Some(text(key, input)?),
+            Key::ExpiresIn => self.expires_in = Some(text(key, input)?),
             Key::Crate => self.krate = Some(path(input)?),
         }
         Ok(())

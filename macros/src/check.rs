@@ -28,7 +28,13 @@ pub(crate) fn check(model: &Model, errors: &mut Errors) {
         check_attempts(number, errors);
     }
     if let Some(text) = &model.timeout {
-        check_timeout(text, errors);
+        let zero =
+            "a timeout of zero would end every attempt before it begins; leave `timeout` out for the worker's limit";
+        check_time(text, Key::Timeout, zero, errors);
+    }
+    if let Some(text) = &model.expires_in {
+        let zero = "a job that expires at once is never run; leave `expires_in` out for one that does not expire";
+        check_time(text, Key::ExpiresIn, zero, errors);
     }
 }
 
@@ -80,13 +86,10 @@ fn check_attempts(number: &LitInt, errors: &mut Errors) {
     }
 }
 
-fn check_timeout(text: &LitStr, errors: &mut Errors) {
+fn check_time(text: &LitStr, key: Key, zero: &str, errors: &mut Errors) {
     match millis(&text.value()) {
-        None => errors.push(error(text.span(), Key::Timeout.usage())),
-        Some(0) => errors.push(error(
-            text.span(),
-            "a timeout of zero would end every attempt before it begins; leave `timeout` out for the worker's limit",
-        )),
+        None => errors.push(error(text.span(), key.usage())),
+        Some(0) => errors.push(error(text.span(), zero)),
         Some(_) => {}
     }
 }

@@ -4,7 +4,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, DeriveInput, Path, parse_quote};
+use syn::{Attribute, DeriveInput, LitStr, Path, parse_quote};
 
 use crate::attr;
 use crate::check::{check, millis};
@@ -40,16 +40,7 @@ fn implementation(model: &Model, krate: &Path) -> TokenStream {
         .then(|| quote!(const ALIASES: &'static [&'static ::core::primitive::str] = &[#(#aliases),*];));
     let retry = retry(model, krate);
     let evaluated = evaluated(model, krate);
-    let timeout = model
-        .timeout
-        .as_ref()
-        .and_then(|text| millis(&text.value()))
-        .map(|millis| {
-            quote! {
-                const TIMEOUT: ::core::option::Option<::core::time::Duration> =
-                    ::core::option::Option::Some(::core::time::Duration::from_millis(#millis));
-            }
-        });
+    let times = [("TIMEOUT", &model.timeout), ("EXPIRES_IN", &model.expires_in)].map(time);
     quote! {
         #[automatically_derived]
         impl #krate::Job for #ident {
@@ -57,10 +48,20 @@ fn implementation(model: &Model, krate: &Path) -> TokenStream {
             #aliases
             const QUEUE: #krate::Queue = #queue;
             #retry
-            #timeout
+            #(#times)*
         }
         #evaluated
     }
+}
+
+/// A constant of the trait that is a time, if it is set.
+fn time((constant, text): (&str, &Option<LitStr>)) -> Option<TokenStream> {
+    let millis = millis(&text.as_ref()?.value())?;
+    let constant = Ident::new(constant, Span::call_site());
+    Some(quote! {
+        const #constant: ::core::option::Option<::core::time::Duration> =
+            ::core::option::Option::Some(::core::time::Duration::from_millis(#millis));
+    })
 }
 
 /// The compiler evaluates a constant of an `impl` only where it is used. These uses make a mistake in what the user computes an

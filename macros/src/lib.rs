@@ -64,6 +64,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `max_attempts` | a whole number from 1, or a constant expression of type `u32` | `RetryPolicy::DEFAULT`'s |
 /// | `backoff` | a constant expression of type `Backoff` | `RetryPolicy::DEFAULT`'s |
 /// | `timeout` | how long one attempt may run, such as `"250ms"`, `"30s"`, `"10m"`, `"12h"`, `"7d"`; not zero | the worker's limit |
+/// | `expires_in` | how long after it was made a job is still wanted: it is not run later, but becomes a dead letter | for ever |
 /// | `crate` | the path to `leveret` where it is not `::leveret`, such as `leveret_worker::leveret` | `::leveret` |
 ///
 /// # The default name

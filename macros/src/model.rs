@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) max_attempts: Option<Attempts>,
     pub(crate) backoff: Option<Expr>,
     pub(crate) timeout: Option<LitStr>,
+    pub(crate) expires_in: Option<LitStr>,
 }
 
 /// Where the queue comes from.
@@ -56,6 +57,7 @@ impl Model {
             max_attempts: settings.max_attempts.and_then(|value| attempts(value, errors)),
             backoff: settings.backoff.and_then(|value| backoff(value, errors)),
             timeout: settings.timeout,
+            expires_in: settings.expires_in,
         }
     }
 }

@@ -14,6 +14,10 @@ pub enum Cause {
     /// it will deliver the job again, here or to another worker. A handler that finishes nevertheless spares this worker
     /// a second run.
     LeaseLost,
+    /// The broker has cancelled the consumer that brought the job: its queue was deleted, or (from RabbitMQ 4.3 on) some job of the queue, perhaps this
+    /// one, was held for longer than the broker's `consumer_timeout` and is delivered again. A handler that finishes nevertheless settles its
+    /// job where that is still possible.
+    ConsumerCancelled,
     /// The attempt has outlived its time limit. A blocking handler sees it, which cannot be stopped from outside; an async one is
     /// dropped instead. An `Err` after it is a timeout and spends the attempt.
     TimedOut,
@@ -36,7 +40,8 @@ impl Switch {
         let code = match cause {
             Cause::Shutdown => 1,
             Cause::LeaseLost => 2,
-            Cause::TimedOut => 3,
+            Cause::ConsumerCancelled => 3,
+            Cause::TimedOut => 4,
         };
         self.cause.store(code, Ordering::SeqCst);
         self.waiters.notify_waiters();
@@ -48,6 +53,7 @@ impl Switch {
             0 => return None,
             1 => Cause::Shutdown,
             2 => Cause::LeaseLost,
+            3 => Cause::ConsumerCancelled,
             _ => Cause::TimedOut,
         };
         if cause != Cause::TimedOut {
@@ -94,7 +100,24 @@ mod tests {
 
         assert_eq!(waiter.await.expect("the waiter ends"), Cause::Shutdown);
         assert!(switch.was_seen());
-        switch.fire(Cause::LeaseLost);
-        assert_eq!(switch.fired().await, Cause::LeaseLost);
+        for cause in [Cause::LeaseLost, Cause::ConsumerCancelled, Cause::Shutdown] {
+            switch.fire(cause);
+            assert_eq!(switch.fired().await, cause);
+        }
+    }
+
+    #[test]
+    fn only_a_cause_that_is_not_the_jobs_own_excuses_its_error() {
+        for (cause, excuses) in [
+            (Cause::Shutdown, true),
+            (Cause::LeaseLost, true),
+            (Cause::ConsumerCancelled, true),
+            (Cause::TimedOut, false),
+        ] {
+            let switch = Switch::default();
+            switch.fire(cause);
+            assert!(!switch.was_seen(), "nobody has looked");
+            assert_eq!((switch.look(), switch.was_seen()), (Some(cause), excuses));
+        }
     }
 }

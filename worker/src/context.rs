@@ -169,7 +169,8 @@ impl Context {
         self.attempt.incoming.attempt
     }
 
-    /// How many runs the job gets in all: the number set when it was enqueued, or the one of its [retry policy](crate::guide#retries).
+    /// How many runs the job gets in all: the number set when it was enqueued, or the one of the [policy](crate::WorkerBuilder::retry)
+    /// that holds for it.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         self.attempt.max_attempts()

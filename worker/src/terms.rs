@@ -20,7 +20,7 @@ pub(crate) type ByPayload = Arc<dyn Fn(&dyn Any) -> Option<RetryPolicy> + Send +
 /// What is asked of a failure.
 pub(crate) type Rule = Arc<dyn Fn(&FailedAttempt<'_>) -> Option<Retry> + Send + Sync>;
 
-/// What happens to a handler that is asked to stop: because the lease of its job was lost, or because the worker shuts down. In no case does it cost
+/// What happens to a handler that is asked to stop: because the lease of its job was lost or is in doubt, or because the worker shuts down. In no case does it cost
 /// an attempt. Set with [`WorkerBuilder::interruption`](crate::WorkerBuilder::interruption).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

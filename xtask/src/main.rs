@@ -5,6 +5,7 @@
 //! - [`broker`]: gets RabbitMQ onto the machine, in several versions, never starts it.
 //! - [`python`]: gets the Python that one suite needs.
 //! - [`suites`]: runs every suite, with a broker, and some with two.
+//! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
 //! - [`shell`]: runs a program and says so.
@@ -25,6 +26,7 @@ mod installation;
 #[path = "../../tests/src/python.rs"]
 #[allow(unreachable_pub)]
 mod interpreter;
+mod pool;
 mod python;
 mod semver;
 mod shell;

@@ -1,21 +1,32 @@
 //! Runs every suite.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::broker::{self, Version};
 use crate::installation::ROOT_VARIABLE;
+use crate::pool::{self, Run};
 use crate::python;
 use crate::shell;
 
-/// What runs on a second version at every change: what a broker promises us, what we promise when it is killed,
-/// and what others see of us through it.
-const ON_SECOND: [Suite; 3] = [CONTRACT, Suite::whole("kill"), Suite::whole("interop")];
+/// What runs on a second version at every change: what a broker promises us, what we promise when it is killed, whatever depends on how
+/// it counts, waits and dead-letters, and what others see of us through it.
+const ON_SECOND: [Suite; 7] = [
+    Suite::whole("worker"),
+    Suite::whole("ladder"),
+    Suite::whole("dead_letters"),
+    Suite::whole("schedules"),
+    CONTRACT,
+    Suite::whole("interop"),
+    Suite::whole("kill"),
+];
 
 /// What runs on a version that is asked for: whatever needs a broker.
-const ON_REQUEST: [Suite; 10] = [
+const ON_REQUEST: [Suite; 13] = [
     CONTRACT,
     Suite::whole("kill"),
     Suite::whole("rabbit"),
@@ -26,6 +37,22 @@ const ON_REQUEST: [Suite; 10] = [
     Suite::whole("cluster"),
     Suite::whole("topology"),
     Suite::whole("interop"),
+    Suite::whole("ladder"),
+    Suite::whole("dead_letters"),
+    Suite::whole("schedules"),
+];
+
+/// The suites that take longest. They begin first, so that none of them is left alone at the end.
+const LONGEST: [&str; 9] = [
+    "demo",
+    "kit",
+    "cluster",
+    "ladder",
+    "dead_letters",
+    "schedules",
+    "debug_handler",
+    "worker",
+    "contract",
 ];
 
 /// The half of the contract that has a broker behind it.
@@ -95,60 +122,92 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return timed(version.name, || run_on(version, &ON_REQUEST, &filter));
     }
     broker::get_installed()?;
-    // `--all-targets` would leave out the documentation's tests; without it both kinds run.
-    timed("every suite", || {
+    if !filter.is_empty() {
+        // `--all-targets` would leave out the documentation's tests; without it both kinds run.
         let mut every = shell::cargo();
         every
             .args(["test", "--workspace", "--no-fail-fast", "--"])
             .args(&filter);
-        shell::run(&mut every)
-    })?;
-    if !filter.is_empty() {
-        return Ok(());
+        return shell::run(&mut every);
     }
+    let second = (!only_installed).then_some(Version::SECOND);
+    timed("every suite", || run_every(second))?;
     timed("leveret without features", || {
         shell::run(shell::cargo().args(["test", "--package", "leveret", "--no-default-features"]))
     })?;
-    let second = Version::SECOND;
     if only_installed {
-        println!("xtask: NOT RUN, as asked: the suites on RabbitMQ {}", second.name);
-        return Ok(());
+        println!(
+            "xtask: NOT RUN, as asked: the suites on RabbitMQ {}",
+            Version::SECOND.name
+        );
     }
-    timed("a second version", || run_on(second, &ON_SECOND, &[])).map_err(|error| {
-        error.context(format!(
-            "everything has passed on the installed RabbitMQ, and not on {} (--only-installed leaves that out)",
-            second.name
-        ))
-    })
+    Ok(())
+}
+
+/// Builds all once, and then runs every test of the workspace, and what runs on the second version too.
+fn run_every(second: Option<&'static Version>) -> Result<()> {
+    let root = second.map(broker::get_root).transpose()?;
+    timed("building", || {
+        shell::run(shell::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))
+    })?;
+    let mut runs: Vec<Run> = targets()?
+        .into_iter()
+        .map(|target| of_workspace(&target, &["--test", &target]))
+        .collect();
+    runs.push(of_workspace("unit tests", &["--lib", "--bins"]));
+    runs.push(of_workspace("documentation", &["--doc"]));
+    if let Some((version, root)) = second.zip(root) {
+        runs.extend(ON_SECOND.iter().map(|suite| on(version, suite, &root, &[])));
+    }
+    runs.sort_by_key(|run| {
+        let place = LONGEST.iter().position(|suite| run.name.starts_with(suite));
+        place.unwrap_or(LONGEST.len())
+    });
+    pool::run_all(runs)
+}
+
+/// The names of all test targets of the workspace.
+fn targets() -> Result<BTreeSet<String>> {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps"];
+    let metadata: Value = serde_json::from_str(&shell::output(shell::cargo().args(arguments))?)?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata has no packages")?;
+    let all = packages.iter().filter_map(|package| package["targets"].as_array());
+    let tests = all.flatten().filter(|target| target["kind"][0] == "test");
+    Ok(tests
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
+/// Always the whole workspace, and so always the same features: of one package alone everything would be built again.
+fn of_workspace(name: &str, what: &[&str]) -> Run {
+    let mut command = shell::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(what);
+    Run {
+        name: name.to_owned(),
+        command,
+    }
+}
+
+fn on(version: &Version, suite: &Suite, root: &Path, filter: &[String]) -> Run {
+    let mut run = of_workspace(
+        &format!("{} on {}", suite.name, version.name),
+        &["--test", suite.name, "--"],
+    );
+    // Several filters would mean any of them.
+    match filter {
+        [] => run.command.args(suite.filter),
+        filter => run.command.args(filter),
+    };
+    run.command.env(ROOT_VARIABLE, root);
+    run
 }
 
 fn run_on(version: &Version, suites: &[Suite], filter: &[String]) -> Result<()> {
     let root = broker::get_root(version)?;
-    suites.iter().try_for_each(|suite| {
-        timed(&format!("{} on {}", suite.name, version.name), || {
-            run_suite(suite, &root, filter)
-        })
-    })
-}
-
-fn run_suite(suite: &Suite, root: &Path, filter: &[String]) -> Result<()> {
-    let mut command = shell::cargo();
-    command.args([
-        "test",
-        "--package",
-        "leveret-tests",
-        "--no-fail-fast",
-        "--test",
-        suite.name,
-        "--",
-    ]);
-    // Several filters would mean any of them.
-    match filter {
-        [] => command.args(suite.filter),
-        filter => command.args(filter),
-    };
-    command.env(ROOT_VARIABLE, root);
-    shell::run(&mut command)
+    shell::run(shell::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
+    pool::run_all(suites.iter().map(|suite| on(version, suite, &root, filter)).collect())
 }
 
 fn timed(what: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -10,6 +10,7 @@ use super::filter::Filter;
 use super::fingerprint::Fingerprint;
 use super::hold::Hold;
 use super::record::DeadLetterRecord;
+use crate::envelope::History;
 use crate::message::Message;
 
 /// The letters that a filter means, oldest first.
@@ -30,6 +31,14 @@ pub struct Letter {
     pub record: DeadLetterRecord,
     /// The message. The broker's own records (`x-death`) are among its headers.
     pub message: Message,
+}
+
+impl Letter {
+    /// Its failed attempts, as far as they travelled with it.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::read(&self.message)
+    }
 }
 
 /// Letters that died of the same.
@@ -83,6 +92,24 @@ impl DeadLetters {
     ///
     /// # Errors
     /// [`InspectError`] if the queue cannot be looked at.
+    ///
+    /// ```
+    /// # use leveret::{DeadLetters, Filter, Queue, Rabbit};
+    /// # const MAIL: Queue = Queue::new("mail");
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rabbit = Rabbit::connect("memory://show-docs").await?;
+    /// # rabbit.declare(&MAIL).await?;
+    /// for letter in DeadLetters::of(&rabbit, &MAIL).show("welcome-7").await?.found {
+    ///     println!("{} bytes: {}", letter.record.size, String::from_utf8_lossy(&letter.message.body));
+    ///     for past in letter.history().attempts() {
+    ///         println!("attempt {}: {}", past.attempt, past.error);
+    ///     }
+    /// }
+    /// # rabbit.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn show(&self, id: &str) -> impl Future<Output = Result<Listing<Letter>, InspectError>> + Send + use<> {
         self.letters(Filter::id(id))
     }

@@ -153,7 +153,7 @@ impl Topology {
 
     /// Whether the jobs of a work queue are also consumed from the queue of this name.
     pub(crate) fn is_beside(&self, work: &str, name: &str) -> bool {
-        name == Names::due_queue(work)
+        name == Names::due_queue(work) || name == Names::suspect_queue(work)
     }
 
     /// The name of what is locked while a queue of dead letters is inspected: an exclusive queue, gone with the inspector's connection.

@@ -40,6 +40,11 @@ impl Version {
         self < Version::V4_3
     }
 
+    /// Whether asking if a queue is there takes the right to configure it.
+    pub fn lets_only_configurers_look(self) -> bool {
+        self >= Version::V4_3
+    }
+
     /// Whether a job that was held for too long costs its consumer, and no longer the channel.
     pub fn cancels_overdue_consumers(self) -> bool {
         self >= Version::V4_3

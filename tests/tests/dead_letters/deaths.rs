@@ -190,6 +190,40 @@ async fn a_letter_whose_dead_letter_queue_is_gone_is_lost_and_can_be_sent_back_f
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delayed_job_whose_queue_was_deleted_is_lost_and_knows_where_it_belongs() {
+    // Given a prefix of this test's own, and a job that waits for a queue which is deleted meanwhile
+    let node = shared().await;
+    let options: ConnectOptions = node.amqp_url().parse().unwrap();
+    let prefix = format!("prefix-{}", JobId::random());
+    let rabbit = Rabbit::connect(options.prefix(&prefix).unwrap()).await.unwrap();
+    let queue = own("eu.gone");
+    let enqueue = rabbit.producer().enqueue(Note { number: 7 }).queue(&queue);
+    enqueue.id("the-note").delay(Duration::from_millis(700)).await.unwrap();
+    let deleting = channel(node).await;
+    deleting
+        .queue_delete(queue.name().into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+
+    // When it is due, then it is among the lost, and says where the broker moved it last
+    let lost = DeadLetters::lost(&rabbit);
+    let session = taker::session(&rabbit).await;
+    eventually("a lost job", async || {
+        session.inspect(lost.queue_name()).await.unwrap().ready == 1
+    })
+    .await;
+    let listing = lost.list(Filter::all()).await.unwrap();
+    assert_eq!(listing.found[0].death.reason, "expired");
+    assert_eq!(listing.found[0].death.origin.as_deref(), Some(queue.name()));
+    // And it goes where it belongs, once that is there: not before
+    let refused = lost.redrive(Filter::all()).await.unwrap();
+    assert_eq!((refused.redriven.len(), refused.refused.len()), (0, 1), "{refused}");
+    let report = lost.knowing(&queue).redrive(Filter::all()).await.unwrap();
+    assert_eq!(report.redriven[0].queue, queue.name(), "{report}");
+    assert_eq!(taker::take_all(&rabbit, queue.name()).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_carries_letters_of_both_kinds_to_another_queue() {
     // Given a letter of each kind
     let (ours, theirs) = (

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use leveret::broker::memory::MemoryBroker;
+use leveret::topology::Topology;
 use leveret::{ConnectOptions, Fate, Rabbit};
 use leveret_worker::Worker;
 use tokio::task::JoinSet;
@@ -256,12 +257,11 @@ async fn good_times(broker: &MemoryBroker, world: &World, settings: &Settings) {
         loop {
             at_rest_once(broker).await;
             tokio::time::sleep(Duration::from_secs(30)).await;
-            let empty = |queue: &leveret::Queue| {
-                broker
-                    .depth(queue.name())
-                    .is_none_or(|depth| depth.ready + depth.unacked == 0)
+            let empty = |queue: &String| {
+                let depth = broker.depth(queue);
+                depth.is_none_or(|depth| depth.ready + depth.unacked + depth.undelivered == 0)
             };
-            if QUEUES.iter().all(empty) {
+            if places().iter().all(empty) {
                 break;
             }
         }
@@ -278,11 +278,19 @@ async fn good_times(broker: &MemoryBroker, world: &World, settings: &Settings) {
 }
 
 async fn at_rest_once(broker: &MemoryBroker) {
-    for queue in &QUEUES {
-        if broker.depth(queue.name()).is_some() {
+    for queue in places() {
+        if broker.depth(&queue).is_some() {
             broker
-                .wait_for_depth(queue.name(), |depth| depth.ready + depth.unacked == 0)
+                .wait_for_depth(&queue, |depth| depth.ready + depth.unacked == 0)
                 .await;
         }
     }
+}
+
+/// The queues in which there may be jobs that are not done: those of the jobs, what is beside them, and what they wait in.
+fn places() -> Vec<String> {
+    let topology = Topology::new("leveret");
+    let own = QUEUES.iter().map(|queue| queue.name().to_owned());
+    let beside = QUEUES.iter().filter_map(|queue| topology.due_queue(queue));
+    own.chain(beside).chain(topology.delay_queues()).collect()
 }

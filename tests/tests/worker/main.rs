@@ -12,6 +12,7 @@ mod kit;
 mod losses;
 mod middleware;
 mod restarts;
+mod retrying;
 mod sharing;
 mod shutdown;
 mod threads;

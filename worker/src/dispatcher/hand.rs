@@ -143,12 +143,15 @@ impl Hand {
     }
 
     /// The broker has cancelled the consumer. From 4.3 on it does so over one job that was held for too long: it takes no ack for that
-    /// one and delivers it again, while the others can still be settled. So each keeps its lease, and can be joined.
+    /// one and delivers it again, while the others can still be settled. So each keeps its lease, is told, and can be joined.
     pub(super) fn doubt_leases(&mut self) {
         for (number, held) in &self.held {
             let comes_to_an_end = matches!(held.stage, Stage::Running(_) | Stage::Settling { .. });
             if let Some(key) = Key::of(&held.attempt.incoming).filter(|_| comes_to_an_end) {
                 self.orphans.add(key, *number);
+            }
+            if matches!(held.stage, Stage::Running(_)) {
+                held.attempt.switch.fire(Cause::ConsumerCancelled);
             }
         }
     }

@@ -217,6 +217,11 @@ impl<L> Relay<L> {
                 }
             }
             Some(Parcel::Note(note)) if note.kind == Kind::Baton => {
+                if self.held.as_ref().is_some_and(|held| !note.is_ahead_of(&held.note)) {
+                    // It came before its confirm, or another leader's that is further.
+                    self.phase = Phase::Leading { ticked: None };
+                    return;
+                }
                 // Only now: until here the old one is all there is.
                 self.done_with.extend(self.held.take().map(|held| held.lease));
                 self.phase = Phase::Passing {

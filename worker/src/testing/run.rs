@@ -5,10 +5,10 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leveret::testing::TestBroker;
-use leveret::{Envelope, EnvelopeError, HeaderValue, Job, JobId, Queue};
+use leveret::{Envelope, EnvelopeError, HeaderValue, Job, JobId, Queue, RetryPolicy};
 
 use super::ran::Ran;
 use crate::blocking::IntoBlockingHandler;
@@ -16,8 +16,9 @@ use crate::cancellation::Cause;
 use crate::config::Settings;
 use crate::handler::{ByType, Handler, IntoHandler, Registration};
 use crate::middleware::Middleware;
+use crate::retry::{FailedAttempt, Retry};
 use crate::states::States;
-use crate::terms::TermsDraft;
+use crate::terms::{Interruption, TermsDraft};
 
 /// Runs a handler on a job as a worker would: the job goes through JSON, extractors are made, the time limit holds, a panic is
 /// caught, and what the handler returns is judged by the job's retry policy. There is no broker, unless one is given.
@@ -127,6 +128,46 @@ impl Run {
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middlewares.push(Arc::new(middleware));
         self
+    }
+
+    /// The policy that holds for the job, as [`WorkerBuilder::retry`](crate::WorkerBuilder::retry) would set it.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.terms.worker = Some(policy);
+        self
+    }
+
+    /// The policy by what is in the job, as [`WorkerBuilder::retry_by`](crate::WorkerBuilder::retry_by) would set it.
+    pub fn retry_by<J: Job>(mut self, policy: impl Fn(&J) -> RetryPolicy + Send + Sync + 'static) -> Self {
+        self.terms.by_payload(policy);
+        self
+    }
+
+    /// A rule about errors of one type, as [`WorkerBuilder::retry_if`](crate::WorkerBuilder::retry_if) would add it.
+    pub fn retry_if<E, R>(self, rule: impl Fn(&E) -> R + Send + Sync + 'static) -> Self
+    where
+        E: std::error::Error + 'static,
+        R: Into<Retry>,
+    {
+        self.retry_rule(move |failed| failed.error::<E>().map(|error| rule(error).into()))
+    }
+
+    /// A rule about failures, as [`WorkerBuilder::retry_rule`](crate::WorkerBuilder::retry_rule) would add it.
+    pub fn retry_rule(mut self, rule: impl Fn(&FailedAttempt<'_>) -> Option<Retry> + Send + Sync + 'static) -> Self {
+        self.terms.rules.push((None, Arc::new(rule)));
+        self
+    }
+
+    /// What happens to the handler when it is asked to stop; see [`stop_after`](Self::stop_after).
+    pub fn interruption(mut self, interruption: Interruption) -> Self {
+        self.terms
+            .interruptions
+            .push((self.registration.job.name, interruption));
+        self
+    }
+
+    /// How long the job is still wanted when its attempt ends, as if set when it was enqueued.
+    pub fn expires_in(self, time: Duration) -> Self {
+        self.map(|envelope| Ok(envelope.with_expiry(SystemTime::now() + time)))
     }
 
     /// Which attempt it is. The first (1) unless set.

@@ -149,7 +149,7 @@ fn the_number_that_was_set_for_one_job_wins_over_policies_and_rules() {
     for (attempt, set, rule, expected) in [
         (3, Some(3), None, "dead failed"),
         (2, Some(3), None, "retry 2 failed"),
-        (10, Some(12), None, "retry 512 failed"),
+        (10, Some(12), None, "retry 300 failed"),
         (3, Some(3), RULES[2], "dead failed"),
         (2, Some(3), RULES[2], "retry 60 failed"),
         (3, Some(3), RULES[3], "dead failed"),

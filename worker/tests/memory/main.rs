@@ -6,13 +6,17 @@
 mod blocking;
 mod dead_letters;
 mod draining;
+mod expiring;
 mod fetching;
 mod handles;
+mod interruptions;
 mod kit;
 mod leases;
 mod middleware;
 mod outcomes;
 mod pausing;
 mod queues;
+mod retrying;
+mod schedules;
 mod shutdown;
 mod successors;

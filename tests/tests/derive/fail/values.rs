@@ -2,7 +2,7 @@ use leveret::Job;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, Job)]
-#[job(queue = "mail", max_attempts = 0, timeout = "0s")]
+#[job(queue = "mail", max_attempts = 0, timeout = "0s", expires_in = "0h")]
 struct Zero;
 
 #[derive(Serialize, Deserialize, Job)]
@@ -10,11 +10,11 @@ struct Zero;
 struct WrongLiterals;
 
 #[derive(Serialize, Deserialize, Job)]
-#[job(queue = "mail", max_attempts = -1, timeout = "30 s")]
+#[job(queue = "mail", max_attempts = -1, timeout = "30 s", expires_in = 30)]
 struct Negative;
 
 #[derive(Serialize, Deserialize, Job)]
-#[job(queue = "mail", max_attempts = 4294967296, timeout = "1h30m")]
+#[job(queue = "mail", max_attempts = 4294967296, timeout = "1h30m", expires_in = "tomorrow")]
 struct TooMany;
 
 #[derive(Serialize, Deserialize, Job)]

@@ -18,6 +18,7 @@ const TRIES: u32 = 4;
     max_attempts = 8,
     backoff = Backoff::fixed("3s"),
     timeout = "250ms",
+    expires_in = "10m",
 )]
 struct Everything;
 
@@ -44,6 +45,7 @@ fn main() {
     assert_eq!(Everything::QUEUE, MAIL);
     assert_eq!(Everything::RETRY, RetryPolicy::new(8, Backoff::fixed("3s")));
     assert_eq!(Everything::TIMEOUT, Some(Duration::from_millis(250)));
+    assert_eq!(Everything::EXPIRES_IN, Some(Duration::from_secs(600)));
 
     assert_eq!(InTwoAttributes::QUEUE, MAIL.classic().delivery_limit(7));
     assert_eq!(InTwoAttributes::RETRY, RetryPolicy::new(8, RetryPolicy::DEFAULT.backoff()));
@@ -58,5 +60,6 @@ fn main() {
     assert_eq!(Plain::QUEUE, Queue::new("plain"));
     assert_eq!(Plain::RETRY, RetryPolicy::DEFAULT);
     assert_eq!(Plain::TIMEOUT, None);
+    assert_eq!(Plain::EXPIRES_IN, None);
     assert!(Plain::ALIASES.is_empty());
 }
