@@ -281,7 +281,9 @@ async fn an_attempt_that_is_run_again_on_its_delivery_is_remembered_as_well() {
             }
         }
     };
-    let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
+    // A retry that has to wait is held instead.
+    let builder = stand.worker().state(probe).register(fail_once).retry(attempts(3));
+    let running = Running::start(builder).await;
     stand.enqueue([7]).await;
     assert_eq!(watch.started().await, (7, 1));
     stand.nack_publishes();
