@@ -50,6 +50,12 @@ pub trait Broker: Send + Sync + Debug {
     /// `name` is shown to the operator of the broker.
     async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError>;
 
+    /// The same, for a connection that somebody leads by: that the client is cut off is noticed by the broker within two of its
+    /// heartbeats, where it otherwise takes up to three.
+    async fn connect_to_lead(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        self.connect(name).await
+    }
+
     /// The runtime on which whatever serves its connections shall run; `None`: the caller's.
     fn runtime(&self) -> Option<tokio::runtime::Handle> {
         None
@@ -76,7 +82,10 @@ pub trait Session: Send + Sync + Debug {
     /// Opens a channel for publishing with confirms.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, BrokerError>;
 
-    /// Opens a channel and consumes `queue` on it with at most `prefetch` (1 to 2000) unsettled deliveries.
+    /// Opens a channel and consumes `queue` on it with at most `prefetch` (at least 1) unsettled deliveries.
+    ///
+    /// When it ends, in whichever way, what it held goes back all at once and in order; in a quorum queue behind what went back before, and
+    /// before everything else.
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
 
     /// Opens a channel that takes messages of `queue` one at a time. Whether there is such a queue shows at the first

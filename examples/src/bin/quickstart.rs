@@ -1,5 +1,5 @@
-//! Jobs from end to end in one process: four are enqueued, and a worker runs them. One succeeds, one fails twice and then
-//! succeeds, one is rejected and becomes a dead letter, one panics once.
+//! Jobs from end to end in one process: five are enqueued, and a worker runs them. One succeeds, one is for later, one fails twice, is
+//! tried again after a wait and then succeeds, one panics once, and one is rejected and becomes a dead letter, which is looked at in the end.
 //!
 //! `cargo run -p leveret-examples --bin quickstart` needs no broker; with `AMQP_URL=amqp://localhost` it runs on RabbitMQ.
 
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::{Backoff, ConnectOptions, Job, Queue, Rabbit};
+use leveret::{Backoff, ConnectOptions, DeadLetters, Filter, Job, Queue, Rabbit};
 use leveret_worker::{Context, JobError, State, Worker};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -32,7 +32,7 @@ struct SendWelcome {
 }
 
 #[derive(Debug, Serialize, Deserialize, Job)]
-#[job(queue = QUICKSTART, max_attempts = 8, backoff = Backoff::exponential("1s", "10m"), timeout = "30s")]
+#[job(queue = QUICKSTART, max_attempts = 8, backoff = Backoff::linear("300ms", "10m"), timeout = "30s")]
 struct ChargeCard {
     order: u64,
 }
@@ -44,7 +44,7 @@ struct ImportFile {
 }
 
 #[derive(Debug, Serialize, Deserialize, Job)]
-#[job(queue = QUICKSTART, max_attempts = 2)]
+#[job(queue = QUICKSTART, max_attempts = 2, backoff = Backoff::fixed("100ms"))]
 struct ResizeImage {
     image: String,
 }
@@ -56,10 +56,10 @@ async fn send_welcome(job: SendWelcome, State(screen): State<Screen>, context: C
     screen.end(&context, &format!("done: wrote to {}", job.address));
 }
 
-/// `Err` means: try again, as often as the job type says, and then a dead letter.
+/// `Err` means: try again, as often and after as long as the job type says, and then a dead letter.
 async fn charge_card(job: ChargeCard, State(screen): State<Screen>, context: Context) -> Result<(), String> {
     if context.attempt() < 3 {
-        screen.show(&context, "failed: the bank is busy; back to the queue");
+        screen.show(&context, "failed: the bank is busy; again after a wait");
         return Err("the bank is busy".to_owned());
     }
     screen.end(&context, &format!("done: order {} is paid", job.order));
@@ -77,7 +77,7 @@ async fn resize_image(job: ResizeImage, State(screen): State<Screen>, context: C
     if context.attempt() == 1 {
         screen.show(
             &context,
-            "panicked; the worker lives on, the job goes back to the queue",
+            "panicked; the worker lives on, the job comes again after a wait",
         );
         panic!("{ON_PURPOSE}");
     }
@@ -93,9 +93,14 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     producer.enqueue(ChargeCard { order: 17 }).await?;
     producer.enqueue(ImportFile { path }).await?;
     producer.enqueue(ResizeImage { image }).await?;
-    println!("  enqueued      4 jobs, each of them routed, stored and confirmed\n");
+    let address = "grace@example.org, a second later".into();
+    producer
+        .enqueue(SendWelcome { address })
+        .delay(Duration::from_secs(1))
+        .await?;
+    println!("  enqueued      5 jobs, each of them routed, stored and confirmed\n");
 
-    let (screen, all_ended) = Screen::waiting_for(4);
+    let (screen, all_ended) = Screen::waiting_for(5);
     let worker = Worker::builder(&rabbit)
         .state(screen)
         .register(send_welcome)
@@ -108,10 +113,11 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let report = timeout(PATIENCE, worker.run_until(all_ended))
         .await
         .map_err(|_| TOO_SLOW)??;
-    rabbit.close().await;
-
     println!("\n  exit report   {report}");
-    println!("  dead letter   in the queue `quickstart.dead`, with the reason in its headers");
+    for group in DeadLetters::of(&rabbit, &QUICKSTART).groups(Filter::all()).await?.found {
+        println!("  dead letters  {} × {}", group.count, group.fingerprint);
+    }
+    rabbit.close().await;
     Ok(())
 }
 

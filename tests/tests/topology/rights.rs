@@ -34,6 +34,31 @@ async fn a_user_who_may_only_read_and_write_produces_and_works_where_nothing_is_
 }
 
 #[tokio::test]
+async fn the_rights_that_the_readme_names_are_enough() {
+    // Given a user with these rights, for another queue
+    let node = shared().await;
+    let queue = own_queue("readme");
+    let readme = include_str!("../../../README.md");
+    let command = readme.lines().find(|line| line.contains("set_permissions -p / shop"));
+    let rights = command.expect("the command").split('\'').skip(1).step_by(2);
+    let rights: Vec<String> = rights.map(|right| right.replace("mail", queue.name())).collect();
+    let user = add_user(node, NOTHING).await;
+    let set = ["set_permissions", &user, &rights[0], &rights[1], &rights[2]];
+    node.ctl(&set).await.expect("rights");
+
+    // When that user's programs declare, delay, run, retry and make dead letters
+    let rabbit = connect(node, &user, TopologyMode::Declare).await;
+    let report = round_trip(&rabbit, &queue).await;
+    let later = rabbit.producer().enqueue(Note { number: 0 }).queue(&queue);
+    let later = later.delay(std::time::Duration::from_millis(100)).await;
+
+    // Then nothing is missing
+    let report = report.queue(queue.name()).expect("its queue");
+    assert_eq!((report.completed, report.dead_lettered), (2, 1), "{report:?}");
+    assert!(later.is_ok(), "{later:?}");
+}
+
+#[tokio::test]
 async fn what_a_user_may_not_see_is_unverified_and_no_obstacle() {
     // Given the same
     let node = shared().await;
