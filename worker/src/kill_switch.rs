@@ -243,21 +243,22 @@ const PARTS: u32 = 10;
 #[derive(Debug, Clone, Default)]
 struct Tally {
     /// The number of the tenth since the start of the clock, and what failed and ended in it.
-    parts: [(u128, u32, u32); PARTS as usize],
+    parts: [(u64, u32, u32); PARTS as usize],
 }
 
 impl Tally {
     /// Counts an attempt; then how many failed in the window, of how many.
     fn add(&mut self, now: Duration, window: Duration, evidence: Evidence) -> (u32, u32) {
         let part = now.as_nanos() * u128::from(PARTS) / window.as_nanos().max(1);
-        let at = usize::try_from(part % u128::from(PARTS)).unwrap_or(0);
+        let part = u64::try_from(part).unwrap_or(u64::MAX);
+        let at = usize::try_from(part % u64::from(PARTS)).unwrap_or(0);
         if self.parts[at].0 != part {
             self.parts[at] = (part, 0, 0);
         }
         let (_, failed, attempts) = &mut self.parts[at];
         *failed = failed.saturating_add(u32::from(evidence == Evidence::Bad));
         *attempts = attempts.saturating_add(1);
-        let recent = self.parts.iter().filter(|(of, ..)| *of + u128::from(PARTS) > part);
+        let recent = self.parts.iter().filter(|(of, ..)| of.saturating_add(PARTS.into()) > part);
         recent.fold((0, 0), |(failed, attempts), (_, f, a)| {
             (failed.saturating_add(*f), attempts.saturating_add(*a))
         })
