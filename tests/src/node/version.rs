@@ -40,6 +40,11 @@ impl Version {
         self < Version::V4_3
     }
 
+    /// Whether what has expired in a queue whose leader was killed may wait there until that node is back.
+    pub fn expired_may_wait_for_a_killed_leader(self) -> bool {
+        self < Version::V4_0
+    }
+
     /// Whether asking if a queue is there takes the right to configure it.
     pub fn lets_only_configurers_look(self) -> bool {
         self >= Version::V4_3
