@@ -152,8 +152,10 @@ mod tests {
                 "in an io::Error in another",
                 failure(Wrapping(Box::new(io::Error::other(Refused(404))))),
             ),
+            #[cfg(feature = "anyhow")]
             ("anyhow", failure(anyhow())),
             ("anyhow with context", failure(anyhow().context("charging"))),
+            #[cfg(feature = "anyhow")]
             ("anyhow of a wrapping", failure(anyhow::Error::from(Wrapping(boxed())))),
             ("anyhow, boxed by the application", {
                 let boxed: BoxError = anyhow().context("charging").into();

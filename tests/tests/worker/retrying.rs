@@ -5,6 +5,7 @@ use std::time::Duration;
 use leveret::envelope::History;
 use leveret::{Backoff, RetryPolicy};
 use leveret_tests::node::Node;
+use leveret_tests::signal::soon;
 use leveret_worker::{Cause, Context, Interruption, JobError, QueueState, State};
 
 use crate::kit::*;
@@ -127,50 +128,67 @@ async fn a_shutdown_costs_no_attempt() {
     assert_eq!(bench.dead_letter_count().await, 0);
 }
 
+/// Holds its job until that is taken away, twice; then it is done. What it is told goes into the count of ends.
+async fn hold_twice(note: Note, State(probe): State<Probe>, context: Context) {
+    probe.run(note.number, &context);
+    if probe.runs.count() < 3 {
+        let ends = probe.ends.clone();
+        // The handler itself is dropped as soon as it is told.
+        drop(tokio::spawn(async move {
+            let cause = context.cancelled().await;
+            assert!(
+                matches!(cause, Cause::LeaseLost | Cause::ConsumerCancelled),
+                "{cause:?}"
+            );
+            ends.add();
+        }));
+        std::future::pending::<()>().await;
+    }
+}
+
+/// From now on the broker's new channels take a job back after a second.
+async fn lose_patience(node: &Node) {
+    for setting in ["consumer_timeout, 1000", "channel_tick_interval, 200"] {
+        let set = format!("application:set_env(rabbit, {setting}).");
+        node.ctl(&["eval", &set]).await.expect("set");
+    }
+}
+
 #[tokio::test]
-async fn a_consumer_timeout_and_a_lost_connection_cost_no_attempt_and_the_timeout_is_explained() {
-    // Given a broker that takes a job back after a second, against the worker's belief, and a job with one attempt
-    let node = Node::start_with(&["consumer_timeout = 1000"]).await;
-    node.ctl(&["eval", "application:set_env(rabbit, channel_tick_interval, 200)."])
-        .await
-        .expect("set");
+async fn a_lost_connection_and_a_consumer_timeout_cost_no_attempt_and_the_timeout_is_explained() {
+    // Given a job with one attempt that runs
+    let node = Node::start().await;
     let bench = Bench::at(&node.amqp_url(), own_queue("overdue")).await;
     let probe = Probe::new();
-    // The second run is dropped and the third ends: nothing but the policy of the type makes the difference
-    let hold_twice = async |note: Note, State(probe): State<Probe>, context: Context| {
-        probe.run(note.number, &context);
-        if probe.runs.count() < 3 {
-            let _ = tokio::spawn({
-                let (probe, context) = (probe.clone(), context.clone());
-                async move {
-                    let cause = context.cancelled().await;
-                    assert!(
-                        matches!(cause, Cause::LeaseLost | Cause::ConsumerCancelled),
-                        "{cause:?}"
-                    );
-                    probe.ends.add();
-                }
-            });
-            std::future::pending::<()>().await;
-        }
-    };
     let builder = bench.worker().state(probe.clone()).register(hold_twice);
     let running = Running::start(builder.interruption::<Note>(Interruption::Cancel)).await;
-    let up = running.handle.state();
     let job = bench.producer.enqueue(Note { number: 7 }).queue(&bench.queue);
     job.max_attempts(1).await.expect("stored");
     probe.runs.wait_for(1).await;
 
-    // When it runs for longer
-    let state = leveret_tests::signal::soon("a state that says so", running.handle.changed(&up)).await;
+    // When its connection is lost, and on the next one the broker waits for a second only, against the worker's belief
+    lose_patience(&node).await;
+    let states = running.handle.clone();
+    let queue = bench.queue.name().to_owned();
+    let explained = tokio::spawn(async move {
+        let mut state = states.state();
+        loop {
+            state = states.changed(&state).await;
+            match &state[&queue] {
+                QueueState::Down { error } if error.contains("consumer_timeout") => return error.clone(),
+                _ => {}
+            }
+        }
+    });
+    node.ctl(&["close_all_connections", "the test wants it"])
+        .await
+        .expect("closed");
+    probe.runs.wait_for(2).await;
 
     // Then the state says what happened, to which queue, and what to do
-    let QueueState::Down { error } = &state[bench.queue.name()] else {
-        panic!("it is {state:?}")
-    };
+    let error = soon("a state that explains it", explained).await.expect("no panic");
     for part in [
         bench.queue.name(),
-        "consumer_timeout",
         "the job `note`",
         "No attempt is spent",
         ".consumer_timeout(",
@@ -178,14 +196,8 @@ async fn a_consumer_timeout_and_a_lost_connection_cost_no_attempt_and_the_timeou
         assert!(error.contains(part), "{part} in {error}");
     }
 
-    // And when its second run loses its connection, or its lease once more
-    probe.runs.wait_for(2).await;
-    node.ctl(&["close_all_connections", "the test wants it"])
-        .await
-        .expect("closed");
+    // and it was the same attempt each time
     probe.runs.wait_for(3).await;
-
-    // Then it was the same attempt each time
     probe.ends.wait_for(2).await;
     let report = running.stop_one().await;
     assert_eq!(probe.attempts(), [(7, 1), (7, 1), (7, 1)]);

@@ -29,7 +29,8 @@ pub enum Verdict {
     },
     /// It failed, and is not tried again: make a dead letter of it.
     DeadLetter {
-        /// Why, in one word: `failed`, `panicked` or `timed_out` at the last attempt, `rejected`, `undecodable`.
+        /// Why, in one word: `failed`, `panicked` or `timed_out` at the last attempt, `rejected`, `expired`,
+        /// `undecodable`.
         reason: &'static str,
         /// The error's text, its sources included.
         error: String,

@@ -165,7 +165,7 @@ impl Run {
         self
     }
 
-    /// How long the job is still wanted when its attempt ends, as if set when it was enqueued.
+    /// How long the job is still wanted, as if set when it was enqueued; zero: it has expired, and the handler is not run.
     pub fn expires_in(self, time: Duration) -> Self {
         self.map(|envelope| Ok(envelope.with_expiry(SystemTime::now() + time)))
     }

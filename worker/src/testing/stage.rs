@@ -113,6 +113,9 @@ impl Prepared {
 
     /// Runs the handler, and asks it to stop if and when that is wanted.
     async fn end(&self) -> Ended {
+        if self.attempt.wanted(SystemTime::now()) == Some(Duration::ZERO) {
+            return Ended::Expired;
+        }
         let mut running = pin!(attempt::run(&self.pipeline, self.attempt.clone()));
         let Some((time, cause)) = self.stop else {
             return running.await;

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use crate::kit::*;
 
-/// Whatever takes a running job away from a worker, without the worker's end.
-const TAKERS: [(&str, Cause, fn(&Stand)); 5] = [
+/// What takes a running job away from a worker: its name, what the job is told, and the deed.
+type Taker = (&'static str, Cause, fn(&Stand));
+
+const TAKERS: [Taker; 5] = [
     ("a lost connection", Cause::LeaseLost, |stand| {
         stand.broker.drop_connections_named("leveret (consume)");
     }),

@@ -33,7 +33,7 @@ impl std::error::Error for MailError {}
 async fn fail(note: Note, State(probe): State<Probe>, context: Context) -> Result<(), MailError> {
     probe.run(note.number, &context);
     Err(MailError {
-        temporary: note.number % 2 == 0,
+        temporary: note.number.is_multiple_of(2),
     })
 }
 

@@ -249,3 +249,46 @@ async fn a_job_that_should_be_done_and_is_not_says_why() {
     let fail = async |_: Order| -> Result<(), &str> { Err("no paper") };
     testing::run(fail, order()).await.assert_done();
 }
+
+#[tokio::test]
+async fn policies_rules_and_expiry_of_a_worker_can_be_tried_on_one_handler() {
+    use leveret::{Backoff, RetryPolicy};
+    use leveret_worker::{Interruption, Retry};
+
+    let fail = async |_: Order| -> anyhow::Result<()> { Err(std::io::Error::other("no route"))? };
+    let run = || testing::run(fail, order());
+    let after = |verdict: &Verdict| match verdict {
+        Verdict::Retry { after, .. } => *after,
+        other => panic!("it became {other:?}"),
+    };
+    let minute = 60 * SECOND;
+
+    let ran = run().retry(RetryPolicy::new(3, Backoff::fixed("7s"))).await;
+    assert_eq!(after(ran.verdict()), 7 * SECOND);
+    let ran = run().retry_by(|order: &Order| {
+        RetryPolicy::new(
+            3,
+            Backoff::fixed_of(SECOND * u32::try_from(order.number).expect("small")),
+        )
+    });
+    assert_eq!(after(ran.await.verdict()), 7 * SECOND);
+    let ran = run().retry_if(move |_: &std::io::Error| Retry::After(minute)).await;
+    assert_eq!(after(ran.verdict()), minute);
+
+    let reason = |verdict: &Verdict| match verdict {
+        Verdict::DeadLetter { reason, .. } => *reason,
+        other => panic!("it became {other:?}"),
+    };
+    assert_eq!(
+        reason(run().retry_if(|_: &std::io::Error| false).await.verdict()),
+        "rejected"
+    );
+    assert_eq!(reason(run().expires_in(Duration::ZERO).await.verdict()), "expired");
+    let too_late = run().retry_rule(move |_| Some(Retry::After(minute))).expires_in(SECOND);
+    assert_eq!(reason(too_late.await.verdict()), "expired");
+
+    let endless = async |_: Order| std::future::pending::<()>().await;
+    let cancelled = testing::run(endless, order()).interruption(Interruption::Cancel);
+    let ran = cancelled.stop_after(Duration::ZERO, Cause::LeaseLost).await;
+    assert_eq!(*ran.verdict(), Verdict::GivenBack);
+}
