@@ -36,9 +36,9 @@ const ON_REQUEST: [Suite; 13] = [
     Suite::whole("kit"),
     Suite::whole("cluster"),
     Suite::whole("topology"),
+    Suite::whole("dead_letters"),
     Suite::whole("interop"),
     Suite::whole("ladder"),
-    Suite::whole("dead_letters"),
     Suite::whole("schedules"),
 ];
 

@@ -76,7 +76,10 @@ pub trait Session: Send + Sync + Debug {
     /// Opens a channel for publishing with confirms.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, BrokerError>;
 
-    /// Opens a channel and consumes `queue` on it with at most `prefetch` (1 to 2000) unsettled deliveries.
+    /// Opens a channel and consumes `queue` on it with at most `prefetch` (at least 1) unsettled deliveries.
+    ///
+    /// When it ends, in whichever way, what it held goes back all at once and in order; in a quorum queue behind what went back before, and
+    /// before everything else.
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
 
     /// Opens a channel that takes messages of `queue` one at a time. Whether there is such a queue shows at the first

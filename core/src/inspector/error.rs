@@ -16,6 +16,7 @@ pub struct InspectError {
 enum Kind {
     Connect(BrokerError),
     Busy,
+    Lock { lock: String, error: BrokerError },
     Missing,
     Topology(TopologyError),
     Broker(BrokerError),
@@ -28,6 +29,11 @@ impl InspectError {
 
     pub(super) fn busy(queue: &str) -> Self {
         Self::new(queue, Kind::Busy)
+    }
+
+    pub(super) fn lock(queue: &str, lock: &str, error: BrokerError) -> Self {
+        let lock = lock.to_owned();
+        Self::new(queue, Kind::Lock { lock, error })
     }
 
     pub(super) fn broker(queue: &str, error: BrokerError) -> Self {
@@ -73,6 +79,11 @@ impl fmt::Display for InspectError {
                 f,
                 "`{queue}` is being inspected by somebody else; try again when they are done, within five minutes at the most"
             ),
+            Kind::Lock { lock, error } => write!(
+                f,
+                "`{queue}` cannot be kept for one inspector: the exclusive queue `{lock}`, which lives as long as an inspection, was not \
+                 declared: {error}; the user needs the right to `configure` it"
+            ),
             Kind::Missing => write!(
                 f,
                 "there is no queue `{queue}`; it is made by the first producer or worker of its queue, so check the name, the virtual host and the prefix"
@@ -89,7 +100,7 @@ impl fmt::Display for InspectError {
 impl std::error::Error for InspectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            Kind::Connect(error) | Kind::Broker(error) => Some(error),
+            Kind::Connect(error) | Kind::Broker(error) | Kind::Lock { error, .. } => Some(error),
             Kind::Topology(error) => Some(error),
             Kind::Busy | Kind::Missing => None,
         }

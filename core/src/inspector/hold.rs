@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::bounds::{Reach, Scan, ScanLimits};
@@ -46,6 +47,8 @@ struct Hands {
     clock: Clock,
     before: QueueDepth,
     acked: usize,
+    /// Why the letters are not held any more.
+    lost: Option<BrokerError>,
 }
 
 impl Hold {
@@ -65,6 +68,7 @@ impl Hold {
             clock,
             before,
             acked: 0,
+            lost: None,
         };
         let taken = hands.take_letters(limits, end).await;
         let (letters, scan) = taken.map_err(|error| InspectError::broker(&source.name, error))?;
@@ -97,7 +101,7 @@ impl Hold {
 
     /// Tells the broker what was removed so far.
     pub(super) fn flush(&mut self) {
-        self.hands.consumers.iter_mut().for_each(|consumer| consumer.flush());
+        self.hands.flush();
     }
 
     /// Puts back what was not removed, and waits until it is there.
@@ -116,7 +120,7 @@ async fn lock(source: &Source, session: &dyn Session) -> Result<(), InspectError
     let end = clock.now().saturating_add(PATIENCE);
     loop {
         let locked = session.lock(&name).await;
-        if locked.map_err(|error| InspectError::broker(&source.name, error))? {
+        if locked.map_err(|error| InspectError::lock(&source.name, &name, error))? {
             return Ok(());
         }
         if clock.now() >= end {
@@ -165,7 +169,27 @@ impl Hands {
         Ok(())
     }
 
+    /// Sends what was settled. For what is gone the broker may hand out more: it is held, and not looked at.
+    fn flush(&mut self) {
+        let Some(first) = self.consumers.first_mut() else {
+            return;
+        };
+        first.flush();
+        let mut cx = Context::from_waker(Waker::noop());
+        while self.lost.is_none() {
+            match first.poll_event(&mut cx) {
+                Poll::Ready(ConsumerEvent::Delivery(_)) => {}
+                Poll::Ready(ConsumerEvent::Lost(error)) => self.lost = Some(error),
+                Poll::Ready(ConsumerEvent::Cancelled) => self.lost = Some(deleted()),
+                Poll::Pending => break,
+            }
+        }
+    }
+
     fn loss(&self) -> Option<BrokerError> {
+        if let Some(error) = &self.lost {
+            return Some(error.clone());
+        }
         match &*self.session.health().borrow() {
             Health::Closed(error) => Some(error.clone()),
             _ => None,
@@ -207,10 +231,12 @@ async fn next(consumer: &mut dyn Consumer, clock: Clock, end: Duration) -> Resul
     match tokio::time::timeout(wait, poll_fn(|cx| consumer.poll_event(cx))).await {
         Ok(ConsumerEvent::Delivery(delivery)) => Ok(Some(delivery)),
         Ok(ConsumerEvent::Lost(error)) => Err(error),
-        Ok(ConsumerEvent::Cancelled) => {
-            let text = "the queue was deleted while it was looked at";
-            Err(BrokerError::new(BrokerErrorKind::NotFound, text))
-        }
+        Ok(ConsumerEvent::Cancelled) => Err(deleted()),
         Err(_) => Ok(None),
     }
+}
+
+fn deleted() -> BrokerError {
+    let text = "the queue was deleted while it was looked at";
+    BrokerError::new(BrokerErrorKind::NotFound, text)
 }

@@ -6,7 +6,12 @@ use std::time::{Duration, SystemTime};
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use leveret::broker::{ConsumerEvent, Settlement};
-use leveret::{ConnectOptions, DeadLetter, DeadLetterRecord, DeadLetters, DiedBy, Filter, Job, JobId, Queue, Rabbit};
+use leveret::envelope::Limits;
+use leveret::runtime::Publish;
+use leveret::topology::Topology;
+use leveret::{
+    ConnectOptions, DeadLetter, DeadLetterRecord, DeadLetters, DiedBy, Envelope, Filter, Job, JobId, Queue, Rabbit,
+};
 use leveret_tests::signal::{eventually, soon};
 use leveret_tests::{Node, shared, taker};
 use leveret_worker::{JobError, Worker};
@@ -197,8 +202,14 @@ async fn a_delayed_job_whose_queue_was_deleted_is_lost_and_knows_where_it_belong
     let prefix = format!("prefix-{}", JobId::random());
     let rabbit = Rabbit::connect(options.prefix(&prefix).unwrap()).await.unwrap();
     let queue = own("eu.gone");
-    let enqueue = rabbit.producer().enqueue(Note { number: 7 }).queue(&queue);
-    enqueue.id("the-note").delay(Duration::from_millis(700)).await.unwrap();
+    let envelope = Envelope::new(Note { number: 7 }).unwrap().with_queue(queue.clone());
+    let envelope = envelope.with_id("the-note".parse().unwrap());
+    let publish = Publish {
+        target: Topology::new(&prefix).delayed(&queue, Duration::from_millis(700)),
+        message: envelope.to_message(&Limits::default()).unwrap(),
+        timeout: Duration::from_secs(30),
+    };
+    rabbit.enqueues().publish(publish).await.await.unwrap();
     let deleting = channel(node).await;
     deleting
         .queue_delete(queue.name().into(), QueueDeleteOptions::default())
