@@ -1,6 +1,7 @@
 //! One process's access to the broker: [`Rabbit`].
 
 mod error;
+mod leading;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,6 +21,7 @@ use crate::supervisor::{Link, LinkState, supervise};
 use crate::topology::{TopologyError, ensure};
 use crate::watch;
 pub use error::ConnectError;
+use leading::ToLead;
 
 /// The part of the ledger's limits that is a worker's own, for retries and dead letters.
 const SUCCESSOR_SHARE: usize = 4;
@@ -56,6 +58,7 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     publishing: OnceLock<Link>,
     consuming: OnceLock<Link>,
+    scheduling: OnceLock<Link>,
     producer_lane: OnceLock<Lane>,
     successor_lane: OnceLock<Lane>,
     tasks: Mutex<Tasks>,
@@ -142,6 +145,7 @@ impl Rabbit {
             runtime,
             publishing: OnceLock::new(),
             consuming: OnceLock::new(),
+            scheduling: OnceLock::new(),
             producer_lane: OnceLock::new(),
             successor_lane: OnceLock::new(),
             tasks: Mutex::default(),
@@ -302,6 +306,17 @@ impl Rabbit {
         self.inner.consuming.get_or_init(|| self.new_link("consume")).clone()
     }
 
+    /// The connection for schedules; it is opened at the first call. Apart from the others, because that a leader is cut off has to be noticed sooner
+    /// than that a consumer is: [`Broker::connect_to_lead`].
+    #[must_use]
+    pub fn scheduling(&self) -> Link {
+        let to_lead = || {
+            let broker = Arc::new(ToLead(Arc::clone(&self.inner.broker)));
+            self.new_link_to(broker, "schedule")
+        };
+        self.inner.scheduling.get_or_init(to_lead).clone()
+    }
+
     /// The lane for the successors of a worker's jobs: retries and dead letters. It has a share of memory and a channel of
     /// its own, so that handlers that enqueue cannot starve it.
     #[must_use]
@@ -330,10 +345,14 @@ impl Rabbit {
     }
 
     fn new_link(&self, purpose: &str) -> Link {
+        self.new_link_to(Arc::clone(&self.inner.broker), purpose)
+    }
+
+    fn new_link_to(&self, broker: Arc<dyn Broker>, purpose: &str) -> Link {
         let inner = &*self.inner;
         let name = format!("{} ({purpose})", inner.options.name());
         let stop = inner.stops.links.subscribe();
-        let (link, task) = supervise(Arc::clone(&inner.broker), name, inner.clock, stop);
+        let (link, task) = supervise(broker, name, inner.clock, stop);
         self.spawn(|tasks| &mut tasks.links, task);
         link
     }

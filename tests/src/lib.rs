@@ -9,6 +9,7 @@
 //! - [`loss`]: what became of every job: lost, done, done twice.
 //! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
 //! - [`taker`]: what really lies in a queue.
+//! - [`poisoned`]: the job of a worker process that it aborts.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
 //! - [`python`]: where a Python is that speaks AMQP.
@@ -23,6 +24,7 @@ pub mod installation;
 pub mod logs;
 pub mod loss;
 pub mod node;
+pub mod poisoned;
 pub mod ports;
 pub mod proxy;
 pub mod python;

@@ -3,6 +3,9 @@
 // A broken expectation ends the test at the place where it shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "kill/poison.rs"]
+mod poison;
+
 use std::time::Duration;
 
 use leveret::{ConnectOptions, Job, Producer, Queue};

@@ -7,8 +7,9 @@ use std::time::Duration;
 use leveret::{Job, Queue};
 
 use crate::blocking::IntoBlockingHandler;
-use crate::config::QueueSetting;
+use crate::config::{QueueSetting, Unknown};
 use crate::handler::{ByType, Handler, IntoHandler};
+use crate::kill_switch::KillSwitch;
 use crate::middleware::Middleware;
 use crate::plan::{BuildError, Draft, Route};
 use crate::source::Source;
@@ -198,9 +199,8 @@ impl WorkerBuilder {
     /// the right number is how many such waits those others can take, not the number of cores.
     pub fn concurrency(mut self, queue: &Queue, jobs: usize) -> Self {
         self.draft.queues.push(QueueSetting {
-            queue: queue.clone(),
             concurrency: Some(jobs),
-            prefetch: None,
+            ..QueueSetting::of(queue)
         });
         self
     }
@@ -210,10 +210,25 @@ impl WorkerBuilder {
     /// minutes. More helps jobs of well below a millisecond; each fetched job is one that a crash delays.
     pub fn prefetch(mut self, queue: &Queue, jobs: u16) -> Self {
         self.draft.queues.push(QueueSetting {
-            queue: queue.clone(),
-            concurrency: None,
             prefetch: Some(jobs),
+            ..QueueSetting::of(queue)
         });
+        self
+    }
+
+    /// Stops `queue` while most of its attempts fail, and tries single jobs until they end well. Off by default. See [`KillSwitch`] for
+    /// what counts and for the defaults.
+    pub fn kill_switch(mut self, queue: &Queue, switch: KillSwitch) -> Self {
+        self.draft.queues.push(QueueSetting {
+            kill_switch: Some(switch),
+            ..QueueSetting::of(queue)
+        });
+        self
+    }
+
+    /// What becomes of jobs that no handler is registered for. Dead letters, by default; see [`Unknown`] for rolling deploys.
+    pub fn unknown_jobs(mut self, unknown: Unknown) -> Self {
+        self.draft.settings.unknown = unknown;
         self
     }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret::Queue;
+use leveret::topology::Topology;
+
+use crate::kill_switch::KillSwitch;
 
 /// How many jobs of a queue run at once unless set.
 pub const DEFAULT_CONCURRENCY: usize = 10;
@@ -27,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) queue_timeouts: BTreeMap<String, Duration>,
     /// What the broker is taken to allow between a delivery and its ack.
     pub(crate) consumer_timeout: Duration,
+    /// What becomes of jobs that no handler is registered for.
+    pub(crate) unknown: Unknown,
     /// How many threads the blocking handlers have, if set.
     pub(crate) blocking_threads: Option<usize>,
     /// Of the machine.
@@ -42,6 +47,7 @@ impl Default for Settings {
             job_timeout: minutes(25),
             queue_timeouts: BTreeMap::new(),
             consumer_timeout: minutes(30),
+            unknown: Unknown::DeadLetter,
             blocking_threads: None,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -57,12 +63,61 @@ impl Settings {
     }
 }
 
+/// What becomes of a job that no handler of the worker is registered for.
+///
+/// In a rolling deploy, services that are new already enqueue jobs that workers which are still old do not know. A dead letter is right where that
+/// cannot be; where it can, `Delay` gives the new workers time to come.
+///
+/// ```
+/// use std::time::Duration;
+/// use leveret::Job;
+/// use leveret_worker::{Unknown, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+/// # #[job(queue = "mail", timeout = "30s")]
+/// # struct SendWelcome { user_id: u64 }
+/// # async fn send_welcome(_: SendWelcome) {}
+///
+/// let worker = Worker::builder("memory://")
+///     .register(send_welcome)
+///     .unknown_jobs(Unknown::Delay { wait: Duration::from_secs(30), times: 20 }) // ten minutes for a deploy
+///     .build()?;
+/// # Ok::<(), leveret_worker::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// It becomes a dead letter, with the reason `unknown_type`. The default.
+    #[default]
+    DeadLetter,
+    /// It comes back after `wait`, to whichever worker is there then, and costs no attempt. After so many `times`, of all workers together, it becomes a
+    /// dead letter. A message without a `type` does at once: no worker will ever know it.
+    Delay {
+        /// How long it waits, in the delay ladder.
+        wait: Duration,
+        /// How often. It is counted in a header of the message.
+        times: u32,
+    },
+}
+
 /// What was set for one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueSetting {
     pub(crate) queue: Queue,
     pub(crate) concurrency: Option<usize>,
     pub(crate) prefetch: Option<u16>,
+    pub(crate) kill_switch: Option<KillSwitch>,
+}
+
+impl QueueSetting {
+    /// Nothing set yet.
+    pub(crate) fn of(queue: &Queue) -> Self {
+        Self {
+            queue: queue.clone(),
+            concurrency: None,
+            prefetch: None,
+            kill_switch: None,
+        }
+    }
 }
 
 /// What holds for one queue.
@@ -77,6 +132,33 @@ pub(crate) struct QueuePlan {
     pub(crate) longest_wait: Duration,
     /// How long after its delivery a job must be settled.
     pub(crate) longest_hold: Duration,
+    /// What stops it while most attempts fail.
+    pub(crate) kill_switch: Option<KillSwitch>,
+    /// What becomes of jobs that no handler is registered for.
+    pub(crate) unknown: Unknown,
+}
+
+impl QueuePlan {
+    /// The queue of this queue's suspects.
+    pub(crate) fn suspects(&self) -> String {
+        // A queue's own names have no prefix.
+        Topology::new("").suspect_queue(&self.queue)
+    }
+
+    /// How suspects are run: one by one.
+    pub(crate) fn of_suspects(&self) -> Self {
+        Self {
+            concurrency: 1,
+            prefetch: 1,
+            kill_switch: None,
+            ..self.clone()
+        }
+    }
+
+    /// All queues that are consumed for it.
+    pub(crate) fn sources(&self) -> [String; 2] {
+        [self.queue.name().to_owned(), self.suspects()]
+    }
 }
 
 /// How many deliveries to fetch for `concurrency` slots.

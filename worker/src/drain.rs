@@ -42,9 +42,13 @@ pub(crate) struct Drain {
 impl Drain {
     pub(crate) fn new(rabbit: Rabbit, controls: Arc<Controls>, queues: &[Queue]) -> Self {
         let topology = Topology::new(rabbit.options().name_prefix());
-        let of_queue = |queue: &Queue| (queue.name().to_owned(), sources(&topology, queue));
+        let of_queue = |queue: &Queue| {
+            let suspects = topology.suspect_queue(queue);
+            let of_work = (queue.name().to_owned(), sources(&topology, queue));
+            [of_work, (suspects.clone(), vec![suspects])]
+        };
         Self {
-            sources: queues.iter().map(of_queue).collect(),
+            sources: queues.iter().flat_map(of_queue).collect(),
             topology,
             rabbit,
             controls,

@@ -26,7 +26,7 @@ use crate::schedule::ScheduleState;
 /// let running = tokio::spawn(worker.run_until_signal());
 ///
 /// assert!(handle.ready().await);
-/// println!("{:?}", handle.state()); // {"mail": Consuming}
+/// println!("{:?}", handle.state()); // {"mail": Consuming, "mail.suspect": Consuming}
 /// handle.shutdown();
 /// println!("{}", running.await??);
 /// # Ok(())

@@ -16,10 +16,18 @@ pub enum QueueState {
     Starting,
     /// Consuming.
     Consuming,
-    /// Not fetching jobs on purpose: too many finished ones wait for the broker to take their successors.
+    /// Not fetching jobs on purpose: too many finished ones wait for the broker to take their successors, a job that may have crashed its
+    /// worker is run alone, or most attempts fail ([`KillSwitch`](crate::KillSwitch)).
     Paused {
-        /// Why the broker does not take them.
+        /// Why, in words.
         reason: String,
+    },
+    /// Fetching single jobs, because most had failed: the [`KillSwitch`](crate::KillSwitch).
+    Probing {
+        /// How many have ended well in succession.
+        good: u32,
+        /// How many have to.
+        wanted: u32,
     },
     /// Not consuming; it is being tried.
     Down {
@@ -38,6 +46,7 @@ impl fmt::Display for QueueState {
             Self::Starting => f.write_str("starting"),
             Self::Consuming => f.write_str("consuming"),
             Self::Paused { reason } => write!(f, "paused ({reason})"),
+            Self::Probing { good, wanted } => write!(f, "probing ({good} of {wanted} single jobs ended well)"),
             Self::Down { error } => write!(f, "down ({error})"),
             Self::Draining => f.write_str("draining"),
             Self::Stopped => f.write_str("stopped"),

@@ -18,6 +18,13 @@ pub(crate) fn sources(topology: &Topology, queue: &Queue) -> Vec<String> {
         .collect()
 }
 
+/// The same, and the queue of its suspects.
+pub(crate) fn all_sources(topology: &Topology, queue: &Queue) -> Vec<String> {
+    let mut all = sources(topology, queue);
+    all.push(topology.suspect_queue(queue));
+    all
+}
+
 /// The consumers of one queue's sources. They share its slots; each has the prefetch, or one that is idle would cost the other slots.
 #[derive(Debug)]
 pub(crate) struct JoinedConsumer {

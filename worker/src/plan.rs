@@ -107,11 +107,27 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 impl Draft {
+    /// The jobs that are handled, each with the queue that it is consumed from.
+    fn routed(&self, problems: &mut Vec<String>) -> Vec<JobSpec> {
+        let mut jobs: Vec<JobSpec> = self.registrations.iter().map(|one| one.job.clone()).collect();
+        for Route { job, queue, .. } in &self.routes {
+            let is_scheduled = self.schedules.iter().any(|schedule| schedule.job() == *job);
+            match jobs.iter_mut().find(|spec| spec.name == *job) {
+                Some(spec) => spec.queue = queue.clone(),
+                None if is_scheduled => {}
+                None => problems.push(format!(
+                    "the job `{job}` is routed to the queue `{queue}`, but no handler is registered for it"
+                )),
+            }
+        }
+        jobs
+    }
+
     /// Checks everything and makes the plan.
     pub(crate) fn plan(mut self) -> Result<Plan, BuildError> {
         let mut problems = std::mem::take(&mut self.problems);
+        let jobs = self.routed(&mut problems);
         let settings = self.settings;
-        let jobs = routed(&self.registrations, &self.routes, &mut problems);
         problems.extend(self.registrations.iter().flat_map(|one| lacking(one, &self.states)));
         problems.extend(self.terms.problems(&jobs));
         problems.extend(jobs.iter().filter_map(|job| too_long(job, &settings)));
@@ -147,20 +163,6 @@ impl Draft {
             schedules,
         })
     }
-}
-
-/// The jobs, each with the queue that it is consumed from.
-fn routed(registrations: &[Registration], routes: &[Route], problems: &mut Vec<String>) -> Vec<JobSpec> {
-    let mut jobs: Vec<JobSpec> = registrations.iter().map(|one| one.job.clone()).collect();
-    for Route { job, queue, .. } in routes {
-        match jobs.iter_mut().find(|spec| spec.name == *job) {
-            Some(spec) => spec.queue = queue.clone(),
-            None => problems.push(format!(
-                "the job `{job}` is routed to the queue `{queue}`, but no handler is registered for it"
-            )),
-        }
-    }
-    jobs
 }
 
 fn around_nothing(job: &str, jobs: &[JobSpec]) -> Option<String> {

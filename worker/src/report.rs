@@ -39,6 +39,10 @@ pub struct QueueReport {
     pub interrupted: u64,
     /// Jobs that the worker still had when it ended: the broker delivers them again.
     pub left_unacked: u64,
+    /// Jobs whose deliveries had ended twice without an answer, as when they crash their worker: put aside, to be run beside nothing else.
+    pub suspected: u64,
+    /// Jobs that no handler is registered for and that were put off, for another worker ([`Unknown`](crate::Unknown)).
+    pub put_off: u64,
 }
 
 impl QueueReport {
@@ -54,20 +58,38 @@ impl QueueReport {
         }
     }
 
+    /// Takes in what was done on another queue for the same jobs.
+    fn absorb(&mut self, other: &Self) {
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.retried += other.retried;
+        self.dead_lettered += other.dead_lettered;
+        self.snoozed += other.snoozed;
+        self.cancelled += other.cancelled;
+        self.recognized += other.recognized;
+        self.returned += other.returned;
+        self.interrupted += other.interrupted;
+        self.left_unacked += other.left_unacked;
+        self.suspected += other.suspected;
+        self.put_off += other.put_off;
+    }
+
     /// Counts a successor that is stored.
     pub(crate) fn stored(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Retry { .. } => self.retried += 1,
             Purpose::Snooze { .. } => self.snoozed += 1,
             Purpose::DeadLetter => self.dead_lettered += 1,
-            Purpose::Return => {}
+            Purpose::Unknown { .. } => self.put_off += 1,
+            Purpose::PutAside { starts: 0 } => self.suspected += 1,
+            Purpose::Return | Purpose::NoteCrash | Purpose::PutAside { .. } | Purpose::Arm { .. } => {}
         }
     }
 }
 
 impl ExitReport {
     pub(crate) fn add(&mut self, queue: String, report: QueueReport) {
-        self.queues.insert(queue, report);
+        self.queues.entry(queue).or_default().absorb(&report);
     }
 
     pub(crate) fn of_a_drain(self, unseen: Unseen) -> Self {

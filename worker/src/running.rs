@@ -9,7 +9,7 @@ use leveret::{Rabbit, watch};
 use tokio::task::JoinSet;
 
 use crate::context::Surroundings;
-use crate::dispatcher::{Dispatcher, Phase, Setup};
+use crate::dispatcher::{Dispatcher, Phase, Role, Setup};
 use crate::health::{Board, QueueState, Reporter};
 use crate::load::Load;
 use crate::plan::Plan;
@@ -17,6 +17,7 @@ use crate::pulse::Pulses;
 use crate::report::{ExitReport, QueueReport};
 use crate::run_error::RunError;
 use crate::schedule::{self, Leader, ScheduleState};
+use crate::settling::Successors;
 use crate::source::Connection;
 
 /// What a worker and its handles share.
@@ -39,13 +40,13 @@ pub(crate) struct Controls {
 impl Controls {
     /// For a worker with these queues.
     pub(crate) fn new<'a>(
-        queues: impl IntoIterator<Item = &'a str>,
+        queues: impl IntoIterator<Item = String>,
         schedules: impl IntoIterator<Item = &'a str>,
     ) -> Arc<Self> {
         let board = Arc::default();
-        let pulse = |queue: &str| {
-            Reporter::new(queue, Arc::clone(&board));
-            (queue.to_owned(), Arc::default())
+        let pulse = |queue: String| {
+            Reporter::new(&queue, Arc::clone(&board));
+            (queue, Arc::default())
         };
         let timetable = Arc::default();
         for schedule in schedules {
@@ -187,26 +188,36 @@ impl Running {
 fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
     let mut tasks = JoinSet::new();
     let (longest_hold, schedules) = (plan.settings.longest_hold(), plan.schedules);
+    let quiet = Arc::default();
     for queue in plan.queues {
         let name = queue.queue.name().to_owned();
-        let surroundings = Surroundings {
+        let worker = plan.settings.name.clone();
+        let successors = Arc::new(Successors::new(queue.queue.clone(), worker.clone(), rabbit));
+        let surroundings = Arc::new(Surroundings {
             queue: name.clone(),
-            worker: plan.settings.name.clone(),
+            worker,
             states: plan.states.clone(),
             producer: Some(rabbit.producer()),
-        };
-        let setup = Setup {
-            plan: queue,
-            registry: plan.registry.clone(),
-            surroundings: Arc::new(surroundings),
-            reporter: Reporter::new(&name, controls.board.clone()),
-            load: controls.load.clone(),
-            pulse: controls.pulses.get(&name).cloned().unwrap_or_default(),
-            phase: controls.phase.subscribe(),
-            shutdown_grace: plan.settings.shutdown_grace,
-        };
-        let dispatcher = Dispatcher::new(setup, rabbit);
-        tasks.spawn(async move { (name, dispatcher.run().await.map(Some)) });
+        });
+        let suspects = (Role::Suspects, queue.suspects(), queue.of_suspects());
+        for (role, source, plan_of_queue) in [(Role::Work, name.clone(), queue), suspects] {
+            let setup = Setup {
+                role,
+                plan: plan_of_queue,
+                quiet: Arc::clone(&quiet),
+                registry: plan.registry.clone(),
+                surroundings: Arc::clone(&surroundings),
+                reporter: Reporter::new(&source, controls.board.clone()),
+                load: controls.load.clone(),
+                pulse: controls.pulses.get(&source).cloned().unwrap_or_default(),
+                phase: controls.phase.subscribe(),
+                shutdown_grace: plan.settings.shutdown_grace,
+                source,
+            };
+            let dispatcher = Dispatcher::new(setup, Arc::clone(&successors), rabbit);
+            let name = name.clone();
+            tasks.spawn(async move { (name, dispatcher.run().await.map(Some)) });
+        }
     }
     for plan in schedules {
         let name = plan.name.clone();

@@ -25,6 +25,8 @@ pub(crate) enum Ended {
     OtherType { name: Option<String>, wanted: &'static str },
     /// The job had expired before the attempt could begin.
     Expired,
+    /// It was started so often, beside nothing else, and its worker was never heard of again.
+    Poison { starts: u32 },
     /// The handler gave up because it was asked to, or was aborted: nobody's failure.
     Interrupted,
 }
@@ -119,6 +121,7 @@ pub(crate) fn verdict(ended: Ended, tries: Tries, chance: f64) -> Verdict {
         Ended::Expired => Verdict::DeadLetter {
             fault: expired(format!("it expired before its attempt {} began", tries.attempt)),
         },
+        Ended::Poison { starts } => Verdict::DeadLetter { fault: poison(starts) },
         Ended::Interrupted => Verdict::GiveBack,
     }
 }
@@ -167,6 +170,15 @@ fn expired(error: String) -> Fault {
     Fault {
         reason: "expired",
         error,
+    }
+}
+
+fn poison(starts: u32) -> Fault {
+    Fault {
+        reason: "poison",
+        error: format!(
+            "the job was started {starts} times beside nothing else, and each time its worker ended without an answer"
+        ),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use leveret::watch;
 
 use crate::builder::WorkerBuilder;
+use crate::config::QueuePlan;
 use crate::drain::Drain;
 use crate::handle::WorkerHandle;
 use crate::plan::Plan;
@@ -53,7 +54,7 @@ impl Worker {
     }
 
     pub(crate) fn new(plan: Plan, connection: Connection) -> Self {
-        let queues = plan.queues.iter().map(|queue| queue.queue.name());
+        let queues = plan.queues.iter().flat_map(QueuePlan::sources);
         let controls = Controls::new(queues, plan.schedules.iter().map(|schedule| schedule.name.as_str()));
         Self {
             plan,

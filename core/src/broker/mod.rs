@@ -50,6 +50,12 @@ pub trait Broker: Send + Sync + Debug {
     /// `name` is shown to the operator of the broker.
     async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError>;
 
+    /// The same, for a connection that somebody leads by: that the client is cut off is noticed by the broker within two of its
+    /// heartbeats, where it otherwise takes up to three.
+    async fn connect_to_lead(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        self.connect(name).await
+    }
+
     /// The runtime on which whatever serves its connections shall run; `None`: the caller's.
     fn runtime(&self) -> Option<tokio::runtime::Handle> {
         None

@@ -41,13 +41,16 @@ async fn main() {
     let handle = worker.handle();
     let running = tokio::spawn(worker.run_until_signal());
     let mut states = handle.schedules();
-    while !running.is_finished() {
+    loop {
         let state = states.values().next().expect("it has a schedule");
         match state {
             ScheduleState::Leading { .. } => println!("leading"),
             ScheduleState::Standby => println!("standby"),
+            ScheduleState::Stopped => break,
             other => println!("{other}"),
         }
         states = handle.schedules_changed(&states).await;
     }
+    let report = running.await.expect("no panic").expect("it ran");
+    println!("{report}");
 }

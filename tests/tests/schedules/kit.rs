@@ -69,14 +69,23 @@ impl Timetable {
         eventually(format!("{count} ticks of {}", self.name), there).await;
     }
 
+    /// Waits until the leader has been sent the baton.
+    pub(crate) async fn baton_is_held(&self) {
+        let batons = format!("leveret.schedule.{}", self.name);
+        let held = async || taker::depth(&self.rabbit, &batons).await == 0;
+        eventually("the leader has the baton", held).await;
+    }
+
     pub(crate) async fn depth(&self) -> u32 {
         taker::depth(&self.rabbit, self.queue.name()).await
     }
 
     /// Takes all jobs and counts them. All replicas have ended.
     pub(crate) async fn reckoning(&self) -> Ticks {
-        let left = taker::depth(&self.rabbit, &format!("leveret.schedule.{}", self.name)).await;
-        assert_eq!(left, 1, "one note is left in the schedule's queue");
+        // It comes back a moment after the last leader's channel has closed.
+        let batons = format!("leveret.schedule.{}", self.name);
+        let left = async || taker::depth(&self.rabbit, &batons).await == 1;
+        eventually("one note is left in the schedule's queue", left).await;
         Ticks::of(&taker::take_all(&self.rabbit, self.queue.name()).await)
     }
 }
@@ -100,6 +109,13 @@ impl Ticks {
             *copies += 1;
         }
         Self(ticks.into_iter().map(|(due, (copies, _))| (due, copies)).collect())
+    }
+
+    /// None is missing between the first and the last, and exactly so many extra copies are there.
+    pub(crate) fn assert_extra(&self, extra: u32) {
+        self.assert_complete(extra);
+        let copies: u32 = self.0.values().sum();
+        assert_eq!(copies as usize, self.0.len() + extra as usize, "{self:?}");
     }
 
     /// None is missing between the first and the last, and no more extra copies are there than leaders changed.
@@ -137,6 +153,12 @@ impl Replica {
     pub(crate) async fn leads(&self) {
         self.wait_for("to lead", |state| matches!(state, ScheduleState::Leading { .. }))
             .await;
+    }
+
+    /// Waits until it has passed its baton on.
+    pub(crate) async fn moves_on(&self) {
+        let now = self.handle.schedules();
+        soon("the next tick", self.handle.schedules_changed(&now)).await;
     }
 
     pub(crate) async fn stands_by(&self) {

@@ -292,5 +292,9 @@ fn places() -> Vec<String> {
     let topology = Topology::new("leveret");
     let own = QUEUES.iter().map(|queue| queue.name().to_owned());
     let beside = QUEUES.iter().filter_map(|queue| topology.due_queue(queue));
-    own.chain(beside).chain(topology.delay_queues()).collect()
+    let suspects = QUEUES.iter().map(|queue| topology.suspect_queue(queue));
+    own.chain(beside)
+        .chain(suspects)
+        .chain(topology.delay_queues())
+        .collect()
 }

@@ -86,7 +86,7 @@ pub(crate) struct Run {
 pub(crate) struct Seen {
     pub(crate) fates: BTreeMap<usize, Result<(), Fate>>,
     pub(crate) runs: BTreeMap<usize, Vec<Run>>,
-    /// The numbers in the order of their first runs.
+    /// The numbers in the order of their first runs, as they were enqueued.
     pub(crate) first_runs: Vec<usize>,
     pub(crate) running: usize,
     pub(crate) most_running: usize,
@@ -162,7 +162,8 @@ async fn act(number: usize, State(world): State<World>, context: Context) -> Res
         seen.running += 1;
         seen.most_running = seen.most_running.max(seen.running);
         let first = !seen.runs.contains_key(&number);
-        if first {
+        // A copy of a job that was returned often, or is a suspect, stands where it was published.
+        if first && run.hop == 0 {
             seen.first_runs.push(number);
         }
         let runs = seen.runs.entry(number).or_default();

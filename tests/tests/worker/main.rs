@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod blocking;
+mod deploys;
 mod draining;
 mod endings;
 mod fetching;
 mod handlers;
+mod kill_switch;
 mod kit;
 mod losses;
 mod middleware;

@@ -42,10 +42,14 @@ impl Dispatcher {
             (None, None) => Some(Ended::UnknownType(incoming.name.clone())),
             (None, Some(_)) => None,
         };
+        let (standing, elsewhere) = self.judge(&message, &incoming, redelivered);
+        let ended = ended.or_else(|| Self::poison(standing));
+        let halted = self.channels.is_halted();
         let held = Held {
             lease: Some(lease),
             delivered: self.wires.clock.now(),
             delivery_count: incoming.delivery_count,
+            standing,
             attempt: Arc::new(Attempt {
                 timeout: self.timeout(&incoming, entry.as_deref()),
                 retrying: Retrying::new(
@@ -61,17 +65,16 @@ impl Dispatcher {
             }),
             stage: match (&ended, entry) {
                 // What comes after the halt goes back at once: it is never in line.
-                _ if self.channels.is_halted() => Stage::Ended,
-                (None, Some(entry)) => Stage::Waiting(entry),
+                (None, Some(entry)) if !halted && elsewhere.is_none() => Stage::Waiting(entry),
                 _ => Stage::Ended,
             },
         };
-        let halted = self.channels.is_halted();
         let number = self.hand.add(held);
-        if halted {
-            self.return_untouched(number);
-        } else if let Some(ended) = ended {
-            self.decide(number, ended);
+        match (ended, elsewhere) {
+            _ if halted => self.return_untouched(number),
+            (Some(ended), _) => self.decide(number, ended),
+            (None, Some(purpose)) => self.move_on(number, purpose),
+            (None, None) => {}
         }
     }
 

@@ -84,6 +84,11 @@ impl Channels {
     /// Stops deliveries. Those under way still come, and are to be given back.
     pub(super) async fn halt(&mut self) -> Result<(), leveret::broker::BrokerError> {
         self.halted = true;
+        self.cancel().await
+    }
+
+    /// Stops deliveries. Those under way still come.
+    pub(super) async fn cancel(&mut self) -> Result<(), leveret::broker::BrokerError> {
         match &mut self.open {
             Some(channel) => channel.consumer.cancel().await,
             None => Ok(()),

@@ -11,6 +11,9 @@ use crate::joined::JoinedConsumer;
 /// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the copies get that give back what was aborted. Without an answer the broker delivers the originals again.
+const RETURN_WAIT: Duration = Duration::from_secs(2);
+
 impl Dispatcher {
     /// Stops deliveries and gives back what was not touched. The channel stays, for what runs.
     pub(super) async fn halt(&mut self) {
@@ -33,13 +36,18 @@ impl Dispatcher {
         }
     }
 
-    /// The consumer is cancelled: its channel is kept for what came on it.
+    /// The consumer is cancelled: its channel is kept for what runs, and the rest goes back.
     pub(super) fn retire(&mut self) {
         while let Some(number) = self.hand.next_waiting() {
             self.return_untouched(number);
         }
+        self.set_channel_aside();
+    }
+
+    /// The consumer is cancelled: its channel is kept for what came on it.
+    pub(super) fn set_channel_aside(&mut self) {
         let superseded = self.channels.retire();
-        self.hand.lose(&self.channels);
+        self.hand.lose(&self.channels, &mut self.excused);
         self.close(superseded);
         self.channels.flush();
         self.close_retired_if_unused();
@@ -64,7 +72,8 @@ impl Dispatcher {
     }
 
     fn lost(&mut self) {
-        self.hand.lose(&self.channels);
+        self.hand.lose(&self.channels, &mut self.excused);
+        self.linger();
         self.setup.pulse.lost(self.wires.clock.now());
     }
 
@@ -150,5 +159,25 @@ impl Dispatcher {
                 "a handler blocks its thread and cannot be aborted; it is left behind"
             );
         }
+        self.give_back_what_was_aborted().await;
+    }
+
+    /// Of what a closed channel leaves behind the broker cannot tell that its worker did not crash.
+    async fn give_back_what_was_aborted(&mut self) {
+        for number in self.hand.running() {
+            self.give_back(number);
+        }
+        self.channels.flush();
+        let stored = async {
+            while let Some(finished) = self.tasks.sendings.join_next().await {
+                if let Ok((number, sent)) = finished {
+                    self.successor_ended(number, sent);
+                }
+            }
+        };
+        if timeout(RETURN_WAIT, stored).await.is_err() {
+            self.tasks.sendings.shutdown().await;
+        }
+        self.channels.flush();
     }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::channels::{ChannelLease, Channels};
+use super::excused::Excused;
 use super::key::Key;
 use super::orphans::Orphans;
+use super::suspicion::Standing;
 use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::load::Load;
@@ -26,6 +28,8 @@ pub(super) struct Held {
     pub(super) delivered: Duration,
     /// How often the broker counts it as delivered before.
     pub(super) delivery_count: u32,
+    /// How it stands as a suspect.
+    pub(super) standing: Standing,
     pub(super) stage: Stage,
 }
 
@@ -113,6 +117,11 @@ impl Hand {
         self.waiting.pop_front()
     }
 
+    /// The same, left in line.
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.waiting.front().copied()
+    }
+
     /// When the one that has waited longest was delivered.
     pub(super) fn waits_since(&self) -> Option<Duration> {
         let number = self.waiting.front()?;
@@ -121,6 +130,13 @@ impl Hand {
 
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+
+    /// Those whose handlers run and that can still be settled.
+    pub(super) fn running(&self) -> Vec<u64> {
+        let runs = |held: &Held| matches!(held.stage, Stage::Running(_)) && held.lease.is_some();
+        let running = self.held.iter().filter(|(_, held)| runs(held));
+        running.map(|(number, _)| *number).collect()
     }
 
     /// How many can still be settled.
@@ -157,8 +173,8 @@ impl Hand {
     }
 
     /// Channels are gone. What waited is forgotten, because it comes again; what runs is told, runs on, and can be joined by its
-    /// redelivery; a successor that was not sent yet is taken back.
-    pub(super) fn lose(&mut self, channels: &Channels) {
+    /// redelivery; a successor that was not sent yet is taken back. None of them has crashed its worker.
+    pub(super) fn lose(&mut self, channels: &Channels, excused: &mut Excused) {
         let Self {
             held, waiting, orphans, ..
         } = self;
@@ -168,12 +184,14 @@ impl Hand {
                 return true;
             }
             held.lease = None;
+            let key = Key::of(&held.attempt.incoming);
+            key.iter().for_each(|key| excused.add(key.clone()));
             match &mut held.stage {
                 Stage::Waiting(_) | Stage::Ended => return false,
                 Stage::Running(_) => held.attempt.switch.fire(Cause::LeaseLost),
                 Stage::Settling { withdraw, .. } => drop(withdraw.take()),
             }
-            if let Some(key) = Key::of(&held.attempt.incoming) {
+            if let Some(key) = key {
                 orphans.add(key, *number);
             }
             true

@@ -4,12 +4,17 @@
 //! [`run`](Dispatcher::run) is the outer loop: it gets to consume (`subscribe`), and decides what follows when consuming ended. `turn` is the
 //! inner one: one pass over everything that has happened. `admit` takes deliveries in, `settle` acts on verdicts, `replace` publishes what
 //! takes a job's place, `drain` ends in order, `overdue` explains what the broker does about a job that was held for too long. `hand` holds the deliveries that are not settled yet, `channels` what they are
-//! settled on, `memory` what was finished, `orphans` what runs on without a lease.
+//! settled on, `memory` what was finished, `orphans` what runs on without a lease, `excused` what was lost or given back. `suspects` deals with
+//! jobs that may have crashed their workers, by what `suspicion` says of them; `hush` makes room for those of other dispatchers;
+//! `flow` obeys the kill switch.
 
 mod admit;
 mod channels;
 mod drain;
+mod excused;
+mod flow;
 mod hand;
+mod hush;
 mod key;
 mod memory;
 mod orphans;
@@ -17,6 +22,8 @@ mod overdue;
 mod replace;
 mod settle;
 mod subscribe;
+mod suspects;
+mod suspicion;
 mod turn;
 
 use std::pin::Pin;
@@ -34,17 +41,21 @@ use tokio::time::Sleep;
 use crate::config::QueuePlan;
 use crate::context::Surroundings;
 use crate::health::{QueueState, Reporter};
+use crate::kill_switch::{Breaker, Flow};
 use crate::load::Load;
 use crate::pulse::Pulse;
+use crate::quiet::{Presence, Quiet, Solo};
 use crate::registry::Registry;
 use crate::report::QueueReport;
 use crate::settling::{Sent, Successors};
 use crate::verdict::Ended;
 use channels::Channels;
+use excused::Excused;
 use hand::Hand;
 use memory::Memory;
 use overdue::Taking;
 use subscribe::leaving;
+pub(crate) use suspicion::CRASHES;
 
 /// How far the worker is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,10 +68,24 @@ pub(crate) enum Phase {
     Aborting,
 }
 
+/// Which of a work queue's jobs a dispatcher runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Those of the queue itself.
+    Work,
+    /// Those that were put aside.
+    Suspects,
+}
+
 /// What a dispatcher is given.
 #[derive(Debug)]
 pub(crate) struct Setup {
+    pub(crate) role: Role,
+    /// The queue that is consumed.
+    pub(crate) source: String,
     pub(crate) plan: QueuePlan,
+    /// Shared with the worker's other dispatchers.
+    pub(crate) quiet: Arc<Quiet>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) reporter: Reporter,
@@ -77,7 +102,8 @@ struct Wires {
     publishing: Link,
     options: ConnectOptions,
     clock: Clock,
-    successors: Successors,
+    /// Shared by the dispatchers of one work queue.
+    successors: Arc<Successors>,
 }
 
 /// The tasks of one dispatcher. Dropping them aborts them.
@@ -99,7 +125,16 @@ pub(crate) struct Dispatcher {
     channels: Channels,
     hand: Hand,
     memory: Memory,
+    excused: Excused,
+    /// Where the queue has a kill switch.
+    breaker: Option<Breaker>,
     tasks: Tasks,
+    /// While it holds jobs or may be given some. Not of suspects, which ask for the worker instead.
+    presence: Option<Presence>,
+    /// While it has asked for the worker, for a suspect.
+    solo: Option<Solo>,
+    /// Rings when no suspect has come for a while.
+    linger: Option<Pin<Box<Sleep>>>,
     /// Rings when the delivery that has waited longest for a slot may be overdue.
     alarm: Option<Pin<Box<Sleep>>>,
     report: QueueReport,
@@ -116,12 +151,30 @@ enum Stop {
     Lost(BrokerError),
     /// Half of what may be in hand waits for its successor, and the broker takes no publishes.
     Stuck(String),
+    /// A suspect wants the worker for itself.
+    Hushed,
+    /// The kill switch: most attempts fail.
+    Tripped,
+    /// The kill switch: they no longer do.
+    Resumed,
+}
+
+/// What follows the end of consuming.
+enum Next {
+    /// Consuming again, after a pause that grows.
+    AfterAPause,
+    /// Consuming again.
+    AtOnce,
+    /// The end.
+    Leave,
 }
 
 /// Why a queue is not consumed.
 enum NotSubscribed {
     Topology(TopologyError),
     Broker(BrokerError),
+    /// A suspect wants the worker for itself.
+    Hushed,
 }
 
 /// The waits between subscriptions that do not last.
@@ -131,22 +184,26 @@ const PACE: Backoff = Backoff::exponential("100ms", "5s");
 const LASTING: Duration = Duration::from_secs(30);
 
 impl Dispatcher {
-    pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
-        let worker = setup.surroundings.worker.clone();
+    pub(crate) fn new(setup: Setup, successors: Arc<Successors>, rabbit: &Rabbit) -> Self {
         let wires = Wires {
             consuming: rabbit.consuming(),
             publishing: rabbit.publishing(),
             options: rabbit.options().clone(),
             clock: rabbit.clock(),
-            successors: Successors::new(setup.plan.queue.clone(), worker, rabbit),
+            successors,
         };
         Self {
             memory: Memory::new(setup.plan.prefetch),
             hand: Hand::new(setup.load.clone()),
+            breaker: setup.plan.kill_switch.map(Breaker::new),
             setup,
             wires,
             channels: Channels::default(),
+            excused: Excused::default(),
             tasks: Tasks::default(),
+            presence: None,
+            solo: None,
+            linger: None,
             alarm: None,
             report: QueueReport::default(),
         }
@@ -168,9 +225,17 @@ impl Dispatcher {
                     if self.wires.clock.now() - since > LASTING {
                         failures = 0;
                     }
-                    if !self.stopped(stop, &*session).await {
+                    match self.stopped(stop, &*session).await {
+                        Next::AfterAPause => {}
+                        Next::AtOnce => continue,
+                        Next::Leave => break,
+                    }
+                }
+                Err(NotSubscribed::Hushed) => {
+                    if self.wait_for_the_others().await.is_none() {
                         break;
                     }
+                    continue;
                 }
                 Err(NotSubscribed::Topology(error)) if error.is_final() && !consumed_once => {
                     self.drain().await;
@@ -193,10 +258,20 @@ impl Dispatcher {
     async fn consume(&mut self) -> Stop {
         let mut phase = self.setup.phase.clone();
         let mut publishing = self.wires.publishing.state();
+        let mut quiet = self.setup.quiet.watch();
+        let single = self.flow() != Flow::Full;
         loop {
+            if self.is_to_be_quiet() {
+                return Stop::Hushed;
+            }
+            if let Some(stop) = self.flow_stop(single) {
+                return stop;
+            }
             tokio::select! {
                 biased;
                 () = leaving(&mut phase) => return Stop::Shutdown,
+                // Looked at above; and a suspect may be alone now.
+                () = quiet.next() => self.carry_on(),
                 // Whether the broker takes publishes is looked at below, after every turn and every change of it.
                 Ok(()) = publishing.changed() => {}
                 stop = self.turn() => if let Some(stop) = stop {
@@ -221,10 +296,13 @@ impl Dispatcher {
         }
     }
 
-    /// Decides what follows the end of consuming. `false`: nothing, the worker shuts down.
-    async fn stopped(&mut self, stop: Stop, session: &dyn Session) -> bool {
+    /// Decides what follows the end of consuming.
+    async fn stopped(&mut self, stop: Stop, session: &dyn Session) -> Next {
         match stop {
-            Stop::Shutdown => return false,
+            Stop::Shutdown => return Next::Leave,
+            Stop::Hushed => return self.hush().await,
+            Stop::Tripped => return self.pause().await,
+            Stop::Resumed => return self.resume().await,
             Stop::Cancelled => {
                 self.taken_back(&Taking::ConsumerCancelled);
                 if self.channels.bring() {
@@ -246,9 +324,11 @@ impl Dispatcher {
             Stop::Stuck(reason) => {
                 self.setup.reporter.set(QueueState::Paused { reason });
                 self.halt().await;
-                return self.wait_for_publishing().await;
+                if !self.wait_for_publishing().await {
+                    return Next::Leave;
+                }
             }
         }
-        true
+        Next::AfterAPause
     }
 }

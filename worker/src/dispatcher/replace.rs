@@ -6,8 +6,9 @@ use std::time::Duration;
 use leveret::envelope::{Republish, headers};
 
 use super::hand::Stage;
-use super::{Dispatcher, Phase};
+use super::{Dispatcher, Phase, Role};
 use crate::settling::{Purpose, Sent, Successor};
+use crate::verdict::Ended;
 
 /// A job is run once more on its delivery only if it gets its whole time limit, or at least this.
 const WORTH_A_RUN: Duration = Duration::from_secs(60);
@@ -50,7 +51,10 @@ impl Dispatcher {
         let (successor, purpose) = (successor.clone(), successor.purpose);
         match sent {
             Sent::Confirmed => {
-                self.report.stored(purpose);
+                // A suspect that goes on resting was counted when it became one.
+                if self.setup.role == Role::Work || !matches!(purpose, Purpose::PutAside { .. }) {
+                    self.report.stored(purpose);
+                }
                 self.done(number);
             }
             Sent::GaveUp(why) => self.gave_up(number, purpose, &why),
@@ -71,8 +75,18 @@ impl Dispatcher {
         );
         match purpose {
             Purpose::Return => self.requeue(number),
+            // Where it cannot be put aside it is run as it came: the broker's own limit is behind it.
+            Purpose::NoteCrash | Purpose::PutAside { .. } if self.setup.role == Role::Work => {
+                self.run_again_here(number, 0);
+            }
+            Purpose::NoteCrash | Purpose::PutAside { .. } => self.requeue(number),
+            Purpose::Arm { .. } => self.leave_to_the_broker(number),
             Purpose::Retry { .. } => self.run_again_here(number, 1),
             Purpose::Snooze { .. } => self.run_again_here(number, 0),
+            Purpose::Unknown { .. } => {
+                let name = held.attempt.incoming.name.clone();
+                self.act_on(number, Ended::UnknownType(name));
+            }
             Purpose::DeadLetter => self.leave_to_the_broker(number),
         }
     }

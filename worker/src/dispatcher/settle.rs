@@ -1,11 +1,12 @@
 //! Acting on verdicts. Invariant: nothing is acked before it is done or its successor is confirmed.
 
 use leveret::broker::Settlement;
-use leveret::envelope::Republish;
+use leveret::envelope::{Republish, headers};
 
-use super::Dispatcher;
 use super::channels::{ChannelLease, Settled};
 use super::hand::Stage;
+use super::{Dispatcher, Role, suspicion};
+use crate::config::Unknown;
 use crate::settling::{Deed, Purpose, log};
 use crate::verdict::{Ended, verdict};
 
@@ -19,11 +20,36 @@ impl Dispatcher {
 
     /// Decides what becomes of a job in hand, and begins to do it.
     pub(super) fn decide(&mut self, number: u64, ended: Ended) {
+        match self.put_off(number, &ended) {
+            Some(purpose) => self.replace(number, purpose, &Republish::Again),
+            None => self.act_on(number, ended),
+        }
+    }
+
+    /// Whether a job that no handler is registered for gets another chance, with another worker.
+    fn put_off(&mut self, number: u64, ended: &Ended) -> Option<Purpose> {
+        // What names no job is known by no worker.
+        let (Ended::UnknownType(Some(name)), Unknown::Delay { wait, times }) = (ended, self.setup.plan.unknown) else {
+            return None;
+        };
+        let attempt = &self.hand.get_mut(number)?.attempt;
+        let before = suspicion::number(&attempt.message, headers::UNKNOWN);
+        let (id, left) = (&attempt.incoming.id, times.checked_sub(before.saturating_add(1))?);
+        tracing::warn!(job = name, %id, ?wait, left, "no handler is registered for it here; it is put off");
+        Some(Purpose::Unknown {
+            after: wait,
+            times: before.saturating_add(1),
+        })
+    }
+
+    /// Does what an end comes to.
+    pub(super) fn act_on(&mut self, number: u64, ended: Ended) {
         let Some(held) = self.hand.get_mut(number) else { return };
         let tries = held.attempt.tries(self.wires.clock.wall());
         let verdict = verdict(ended, tries, fastrand::f64());
         log(&held.attempt, &verdict);
         self.report.note(&verdict);
+        self.weigh(&verdict);
         match self.wires.successors.deed(verdict) {
             Deed::Done => self.done(number),
             Deed::GiveBack => self.give_back(number),
@@ -49,12 +75,14 @@ impl Dispatcher {
     pub(super) fn give_back(&mut self, number: u64) {
         let Some(held) = self.hand.get_mut(number) else { return };
         held.stage = Stage::Ended;
+        let standing = held.standing;
+        if self.setup.role == Role::Suspects && held.lease.is_some() {
+            return self.put_back(number, standing);
+        }
         if held.lease.is_some() && self.wires.successors.returns_by_copy(held.delivery_count) {
             return self.replace(number, Purpose::Return, &Republish::Again);
         }
-        if let Some((held, _)) = self.hand.remove(number) {
-            self.settle(held.lease, Settlement::Requeue);
-        }
+        self.requeue(number);
     }
 
     pub(super) fn return_untouched(&mut self, number: u64) {
@@ -72,8 +100,11 @@ impl Dispatcher {
     }
 
     pub(super) fn requeue(&mut self, number: u64) {
-        if let Some((held, _)) = self.hand.remove(number) {
-            self.settle(held.lease, Settlement::Requeue);
+        if let Some((held, key)) = self.hand.remove(number) {
+            let settled = self.settle(held.lease, Settlement::Requeue);
+            if let (Some(key), Settled::Open | Settled::Retired) = (key, settled) {
+                self.excused.add(key);
+            }
         }
     }
 

@@ -36,9 +36,11 @@ impl Dispatcher {
     }
 
     pub(super) async fn subscribe(&mut self, session: &Arc<dyn Session>) -> Result<(), NotSubscribed> {
-        let (mode, prefetch) = (self.wires.options.topology_mode(), self.setup.plan.prefetch);
+        // Before there is a consumer: from then on it may be given jobs.
+        let presence = self.enter()?;
+        let (mode, prefetch) = (self.wires.options.topology_mode(), self.prefetch());
         let declarations = Arc::clone(self.wires.successors.declarations());
-        let sources = self.wires.successors.sources().to_vec();
+        let sources = self.sources();
         let session = Arc::clone(session);
         let opening = async move {
             let ensured = ensure(&*session, mode, &declarations).await;
@@ -48,9 +50,10 @@ impl Dispatcher {
         };
         // Not given up at a shutdown: it has a deadline, and half a subscription would keep jobs to itself.
         let consumer = self.serve(opening).await?;
+        self.presence = presence;
         self.memory.channel_ended();
         self.channels.open(consumer);
-        self.setup.reporter.set(QueueState::Consuming);
+        self.setup.reporter.set(self.fetching());
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use leveret::broker::ConsumerEvent;
 
 use super::hand::Stage;
-use super::{Dispatcher, Stop};
+use super::{Dispatcher, Role, Stop};
 use crate::attempt;
 use crate::verdict::Ended;
 
@@ -43,14 +43,25 @@ impl Dispatcher {
             stop = self.event(event);
         }
         progress |= self.alarm_rang(cx);
+        progress |= self.lingered(cx);
         if !progress {
             return Poll::Pending;
         }
-        self.fill_slots();
+        self.carry_on();
         self.set_alarm();
+        Poll::Ready(stop)
+    }
+
+    /// Starts what can be started, tells the broker what is settled, and the other dispatchers if that was all.
+    pub(super) fn carry_on(&mut self) {
+        match self.setup.role {
+            Role::Work => self.fill_slots(),
+            Role::Suspects => self.fill_the_one_slot(),
+        }
         self.channels.flush();
         self.close_retired_if_unused();
-        Poll::Ready(stop)
+        self.linger();
+        self.leave_if_empty();
     }
 
     fn event(&mut self, event: ConsumerEvent) -> Option<Stop> {
@@ -68,23 +79,25 @@ impl Dispatcher {
 
     /// Starts waiting jobs while there are slots. A slot is an attempt, so a job that waits for its successor holds none.
     fn fill_slots(&mut self) {
-        while self.tasks.attempts.len() < self.setup.plan.concurrency
+        while self.tasks.attempts.len() < self.slots()
             && let Some(number) = self.hand.next_waiting()
         {
-            let Some(held) = self.hand.get_mut(number) else {
-                continue;
-            };
-            let Stage::Waiting(entry) = &held.stage else { continue };
-            let (entry, attempt) = (entry.clone(), held.attempt.clone());
-            if attempt.wanted(self.wires.clock.wall()) == Some(Duration::ZERO) {
-                self.attempt_ended(number, Ended::Expired);
-                continue;
-            }
-            held.stage = Stage::Running(entry.clone());
-            self.tasks
-                .attempts
-                .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
+            self.start(number);
         }
+    }
+
+    /// Starts a job that was in line.
+    pub(super) fn start(&mut self, number: u64) {
+        let Some(held) = self.hand.get_mut(number) else { return };
+        let Stage::Waiting(entry) = &held.stage else { return };
+        let (entry, attempt) = (entry.clone(), held.attempt.clone());
+        if attempt.wanted(self.wires.clock.wall()) == Some(Duration::ZERO) {
+            return self.attempt_ended(number, Ended::Expired);
+        }
+        held.stage = Stage::Running(entry.clone());
+        self.tasks
+            .attempts
+            .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
     }
 
     /// Returns the jobs that have waited too long for a slot: somewhere else there may be one.

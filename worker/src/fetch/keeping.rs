@@ -112,7 +112,7 @@ impl Keeper {
         );
         match purpose {
             Purpose::DeadLetter => self.leave_to_the_broker(number, reply).await,
-            Purpose::Retry { .. } | Purpose::Snooze { .. } | Purpose::Return => {
+            _ => {
                 self.tell(number, Settlement::Requeue, Settled::Returned, reply).await;
             }
         }
@@ -150,7 +150,8 @@ fn stored_as(purpose: Purpose) -> Settled {
         Purpose::Retry { .. } => Settled::Retried,
         Purpose::Snooze { .. } => Settled::Snoozed,
         Purpose::DeadLetter => Settled::DeadLettered,
-        Purpose::Return => Settled::Returned,
+        // Nothing else is done to a fetched job.
+        _ => Settled::Returned,
     }
 }
 

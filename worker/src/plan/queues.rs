@@ -7,6 +7,7 @@ use leveret::Queue;
 
 use crate::config::{self, DEFAULT_CONCURRENCY, LONG_JOB, MAX_PREFETCH, QueuePlan, QueueSetting, Settings};
 use crate::handler::JobSpec;
+use crate::kill_switch::KillSwitch;
 
 /// No delivery is returned sooner than this for want of a slot, however long its jobs may run: it would come back at once.
 const SHORTEST_WAIT: Duration = Duration::from_secs(10);
@@ -20,6 +21,7 @@ struct Sketch<'a> {
     blocking: bool,
     concurrency: Option<usize>,
     prefetch: Option<u16>,
+    kill_switch: Option<KillSwitch>,
 }
 
 /// Each queue once, from the jobs that go there and what was set for it.
@@ -44,6 +46,7 @@ pub(super) fn plan_queues(
             blocking: true,
             concurrency: None,
             prefetch: None,
+            kill_switch: None,
         });
         if sketch.queue != queue {
             problems.push(two_definitions(sketch, queue, &source));
@@ -56,6 +59,7 @@ pub(super) fn plan_queues(
         if let Some(setting) = setting {
             sketch.concurrency = setting.concurrency.or(sketch.concurrency);
             sketch.prefetch = setting.prefetch.or(sketch.prefetch);
+            sketch.kill_switch = setting.kill_switch.or(sketch.kill_switch);
         }
     }
     sketches
@@ -111,6 +115,11 @@ fn finish(sketch: &Sketch<'_>, settings: &Settings, problems: &mut Vec<String>) 
         ));
         return None;
     }
+    if let Some(problem) = sketch.kill_switch.as_ref().and_then(KillSwitch::problem) {
+        problems.push(format!(
+            "the kill switch of the queue `{name}` cannot be used: {problem}"
+        ));
+    }
     let longest_hold = settings.longest_hold();
     Some(QueuePlan {
         queue: sketch.queue.clone(),
@@ -120,5 +129,7 @@ fn finish(sketch: &Sketch<'_>, settings: &Settings, problems: &mut Vec<String>) 
             .saturating_sub(longest_timeout)
             .clamp(SHORTEST_WAIT, LONG_JOB),
         longest_hold,
+        kill_switch: sketch.kill_switch,
+        unknown: settings.unknown,
     })
 }

@@ -30,9 +30,9 @@ fn draft(registrations: Vec<Registration>) -> Draft {
 
 fn setting(queue: Queue, concurrency: Option<usize>, prefetch: Option<u16>) -> QueueSetting {
     QueueSetting {
-        queue,
         concurrency,
         prefetch,
+        ..QueueSetting::of(&queue)
     }
 }
 

@@ -264,7 +264,7 @@ mod tests {
                 if cron.cron.is_time_matching(&skipped).expect("a time") {
                     due.insert(at);
                 }
-                skipped = skipped + jiff::SignedDuration::from_secs(60);
+                skipped += jiff::SignedDuration::from_secs(60);
             }
             at += 60_000;
         }

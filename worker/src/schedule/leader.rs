@@ -36,7 +36,7 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct Leader {
     pub(super) setup: Setup,
-    /// The connection for publishing: one that the broker blocks for it must not be the one that jobs are acked on.
+    /// A connection of its own: the broker notices the loss of it sooner, and blocking it for its publishes blocks nothing else.
     link: Link,
     pub(super) options: ConnectOptions,
     /// For dates, which may jump.
@@ -56,7 +56,7 @@ impl Leader {
             batons: topology.schedule(&setup.plan.name),
             jobs: topology.work(&setup.plan.queue),
             setup,
-            link: rabbit.publishing(),
+            link: rabbit.scheduling(),
             options: rabbit.options().clone(),
             dates: rabbit.calendar(),
             clock: rabbit.clock(),

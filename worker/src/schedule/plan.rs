@@ -50,6 +50,11 @@ impl Draft {
             make: Arc::new(make),
         }
     }
+
+    /// The name of the job.
+    pub(crate) fn job(&self) -> &'static str {
+        self.job
+    }
 }
 
 impl SchedulePlan {

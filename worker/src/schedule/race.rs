@@ -38,6 +38,7 @@ pub(super) struct Race<'a> {
 }
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "it lives for one turn")]
 enum Event {
     Answer(Answer),
     Consumer(ConsumerEvent),

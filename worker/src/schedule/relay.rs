@@ -12,6 +12,10 @@
 //! The next tick waits until the new baton has come to this replica: a leader that was replaced without noticing gets nothing delivered any
 //! more, and so publishes at most the one tick that was under way.
 
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;
+
 use std::time::Duration;
 
 use super::calendar::Millis;

@@ -33,9 +33,24 @@ pub(crate) enum Purpose {
     Snooze {
         after: Duration,
     },
+    /// A job that no handler is registered for: so many times it has been put off, this one among them.
+    Unknown {
+        after: Duration,
+        times: u32,
+    },
     /// An untouched job that has been returned so often that only a fresh copy resets the broker's count.
     Return,
     DeadLetter,
+    /// A job of a queue that does not count deliveries: a copy with the note that one more may have crashed its worker.
+    NoteCrash,
+    /// A suspect that rests after so many starts.
+    PutAside {
+        starts: u32,
+    },
+    /// A suspect that is about to be started, this start counted.
+    Arm {
+        starts: u32,
+    },
 }
 
 impl Successor {
@@ -52,7 +67,7 @@ impl Successor {
     }
 }
 
-fn mark_resent(message: &mut Message) {
+pub(super) fn mark_resent(message: &mut Message) {
     let table = &mut message.properties.headers;
     table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
 }
@@ -61,7 +76,8 @@ impl Purpose {
     /// Whether the job runs once more after it.
     fn goes_on(self) -> bool {
         match self {
-            Self::Retry { .. } | Self::Snooze { .. } => true,
+            Self::Retry { .. } | Self::Snooze { .. } | Self::Unknown { .. } => true,
+            Self::NoteCrash | Self::PutAside { .. } | Self::Arm { .. } => true,
             Self::Return | Self::DeadLetter => false,
         }
     }
@@ -70,11 +86,11 @@ impl Purpose {
     pub(super) fn wait(self) -> Duration {
         match self {
             // To whole milliseconds, as it is written down.
-            Self::Retry { after } | Self::Snooze { after } => {
+            Self::Retry { after } | Self::Snooze { after } | Self::Unknown { after, .. } => {
                 let millis = after.as_nanos().div_ceil(1_000_000);
                 Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
             }
-            Self::Return | Self::DeadLetter => Duration::ZERO,
+            _ => Duration::ZERO,
         }
     }
 

@@ -8,11 +8,12 @@ use leveret::broker::Declaration;
 use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish, set_due};
 use leveret::runtime::{Lane, Target};
 use leveret::topology::{Topology, announce_delay_policies, announce_policies};
-use leveret::{Clock, ConnectOptions, DeadLetter, Queue, Rabbit, TopologyMode};
+use leveret::{Clock, ConnectOptions, DeadLetter, HeaderValue, Message, Queue, Rabbit, TopologyMode};
 
 use super::Deed;
-use super::successor::{self, Purpose, Sent, Successor};
+use super::successor::{self, Purpose, Sent, Successor, mark_resent};
 use crate::context::Attempt;
+use crate::dispatcher::CRASHES;
 use crate::joined::sources;
 use crate::verdict::{Fault, Verdict};
 
@@ -49,6 +50,7 @@ struct Targets {
     /// The way there for those that say when they are due. What waits is declared before the first of them, and not by a worker that has none.
     delayed: Target,
     dead: Target,
+    suspect: Target,
 }
 
 impl Successors {
@@ -64,6 +66,7 @@ impl Successors {
                 due: topology.due(&queue),
                 delayed: topology.delayed(&queue, ANY_WAIT),
                 dead: topology.dead(&queue),
+                suspect: topology.suspect(&queue),
             },
             sources: sources(&topology, &queue),
             announced: Once::new(),
@@ -108,9 +111,10 @@ impl Successors {
     }
 
     /// Whether a job that the broker has delivered so often before is given back by a confirmed copy rather than as it is. A copy starts
-    /// to count anew: jobs that were never touched must not become dead letters.
+    /// to count anew: brokers up to 4.2 count what is given back as they count what a crash left behind, and a job that was never touched
+    /// must not become a suspect, let alone a dead letter.
     pub(crate) fn returns_by_copy(&self, delivery_count: u32) -> bool {
-        delivery_count > self.queue.limit_of_deliveries() / 2
+        delivery_count.saturating_add(1) >= CRASHES.min(self.queue.limit_of_deliveries())
     }
 
     /// The message that takes a job's place.
@@ -141,12 +145,17 @@ impl Successors {
             }
             Err(too_large) => return Err(too_large.to_string()),
         };
+        let message = marked(message, attempt, purpose);
         Ok(Successor {
             target: self.target(purpose),
             message,
             purpose,
             // A returned job can be requeued, and the next attempt can be made on the delivery in hand.
-            replaceable: purpose != Purpose::DeadLetter || !self.broker_may_lose(),
+            replaceable: match purpose {
+                Purpose::DeadLetter => !self.broker_may_lose(),
+                Purpose::Arm { .. } => false,
+                _ => true,
+            },
             timeout: self.options.deadlines().confirm,
             in_doubt: false,
         })
@@ -170,9 +179,10 @@ impl Successors {
     fn target(&self, purpose: Purpose) -> Target {
         match purpose {
             Purpose::DeadLetter => self.targets.dead.clone(),
-            Purpose::Return => self.targets.work.clone(),
-            Purpose::Retry { .. } | Purpose::Snooze { .. } if purpose.wait().is_zero() => self.targets.due.clone(),
-            Purpose::Retry { .. } | Purpose::Snooze { .. } => {
+            Purpose::Return | Purpose::NoteCrash => self.targets.work.clone(),
+            Purpose::PutAside { .. } | Purpose::Arm { .. } => self.targets.suspect.clone(),
+            _ if purpose.wait().is_zero() => self.targets.due.clone(),
+            Purpose::Retry { .. } | Purpose::Snooze { .. } | Purpose::Unknown { .. } => {
                 self.announce_delays();
                 self.targets.delayed.clone()
             }
@@ -193,4 +203,39 @@ impl Successors {
             at: self.clock.wall(),
         }
     }
+}
+
+/// What a message has to say of the crashes of its job, which is for the next delivery only; and whether it may be a second copy of one
+/// that a worker confirmed and did not live to ack.
+fn marked(mut message: Message, attempt: &Attempt, purpose: Purpose) -> Message {
+    let table = &mut message.properties.headers;
+    table.remove(headers::SUSPECT_ARMED);
+    table.remove(headers::CRASHES);
+    if !matches!(purpose, Purpose::DeadLetter) {
+        table.remove(headers::UNKNOWN);
+    }
+    match purpose {
+        // The record of a failure tells how often the suspect was started.
+        Purpose::DeadLetter => return message,
+        Purpose::Retry { .. } | Purpose::Snooze { .. } => {
+            table.remove(headers::SUSPECT);
+            return message;
+        }
+        Purpose::Unknown { times, .. } => {
+            table.remove(headers::SUSPECT);
+            table.insert(headers::UNKNOWN.to_owned(), times.into());
+            return message;
+        }
+        Purpose::Return => drop(table.remove(headers::SUSPECT)),
+        Purpose::NoteCrash => drop(table.insert(headers::CRASHES.to_owned(), 1u32.into())),
+        Purpose::PutAside { starts } => drop(table.insert(headers::SUSPECT.to_owned(), starts.into())),
+        Purpose::Arm { starts } => {
+            table.insert(headers::SUSPECT.to_owned(), starts.into());
+            table.insert(headers::SUSPECT_ARMED.to_owned(), HeaderValue::Bool(true));
+        }
+    }
+    if attempt.redelivered || attempt.incoming.resent {
+        mark_resent(&mut message);
+    }
+    message
 }

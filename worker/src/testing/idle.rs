@@ -6,7 +6,7 @@ use leveret::Rabbit;
 use leveret::testing::TestBroker;
 use leveret::topology::Topology;
 
-use crate::joined::sources;
+use crate::joined::all_sources;
 use crate::report::ExitReport;
 use crate::run_error::RunError;
 use crate::running::Controls;
@@ -72,7 +72,7 @@ impl Worker {
         let topology = Topology::new(options.name_prefix());
         let queues = self.plan.queues.iter();
         let watch = Watch {
-            queues: queues.flat_map(|one| sources(&topology, &one.queue)).collect(),
+            queues: queues.flat_map(|one| all_sources(&topology, &one.queue)).collect(),
             topology,
             broker: broker.clone(),
             controls: Arc::clone(&self.stopped.0),

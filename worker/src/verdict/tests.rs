@@ -30,6 +30,7 @@ fn every_end() -> Vec<(&'static str, Ended)> {
             },
         ),
         ("expired", Ended::Expired),
+        ("poison", Ended::Poison { starts: 3 }),
         ("interrupted", Ended::Interrupted),
     ]
 }
@@ -67,7 +68,7 @@ const RULES: [Option<Retry>; 5] = [
 ];
 
 /// For each end: its verdict where attempts are left, and where none is.
-const EXPECTED: [(&str, &str, &str); 14] = [
+const EXPECTED: [(&str, &str, &str); 15] = [
     ("done", "ack", "ack"),
     ("snooze", "snooze 1", "snooze 1"),
     ("cancel", "cancel void", "cancel void"),
@@ -81,6 +82,7 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("typeless", "dead unknown_type", "dead unknown_type"),
     ("other type", "dead unknown_type", "dead unknown_type"),
     ("expired", "dead expired", "dead expired"),
+    ("poison", "dead poison", "dead poison"),
     ("interrupted", "give back", "give back"),
 ];
 
@@ -141,7 +143,7 @@ fn every_end_under_every_rule_with_every_time_that_is_left() {
             }
         }
     }
-    assert_eq!(combinations, 4 * 5 * 7 * 14);
+    assert_eq!(combinations, 4 * 5 * 7 * 15);
 }
 
 #[test]

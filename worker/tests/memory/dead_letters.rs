@@ -133,6 +133,7 @@ async fn a_job_is_held_as_well_where_nobody_knows_what_stands_behind_its_queue()
         if mode == TopologyMode::Minimal {
             stand.broker.delete_queue("mail");
             stand.broker.delete_queue("mail.dead");
+            stand.broker.delete_queue("mail.suspect");
             stand.broker.delete_queue("leveret.lost");
             stand.broker.delete_exchange("leveret.dead");
         }

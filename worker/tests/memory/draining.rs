@@ -49,7 +49,7 @@ async fn a_drain_ends_when_every_job_is_done_or_a_dead_letter() {
     assert_eq!(stand.dead_letters(2).await.len(), 2);
     let told = report.to_string();
     assert!(
-        told.ends_with("; drained; mail: 0 ready when last asked, 0 other consumers"),
+        told.contains("; drained; mail: 0 ready when last asked, 0 other consumers"),
         "{told}"
     );
 }
@@ -81,10 +81,10 @@ async fn the_broker_is_asked_only_while_the_worker_is_idle() {
     // When
     let report = drain(stand.worker().register(slow)).await;
 
-    // Then: two looks that end it, one after the end, and one for what is not due
+    // Then: two looks that end it, and one after the end, at the queue and at its suspects; and one for what is not due
     assert!(report.is_drained());
     assert_eq!(report.queue("mail").map(|mail| mail.completed), Some(1));
-    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    assert_eq!(asked.load(Ordering::SeqCst), 3 * 2 + 1);
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, Job)]

@@ -41,13 +41,19 @@ async fn whoever_waits_for_a_worker_that_never_runs_learns_that_it_is_gone() {
         .build()
         .expect("well");
     let handle = worker.handle();
-    assert_eq!(handle.health().to_string(), "not ready; mail: starting");
+    assert_eq!(
+        handle.health().to_string(),
+        "not ready; mail: starting; mail.suspect: starting"
+    );
 
     drop(worker);
 
     assert!(!handle.ready().await);
     handle.shutting_down().await;
-    assert_eq!(handle.health().to_string(), "stopped; mail: stopped");
+    assert_eq!(
+        handle.health().to_string(),
+        "stopped; mail: stopped; mail.suspect: stopped"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +62,10 @@ async fn health_tells_outages_from_ends() {
     let stand = Stand::new();
     let running = Running::start(stand.worker().register(done)).await;
     let handle = running.handle.clone();
-    assert_eq!(handle.health().to_string(), "ready; mail: consuming");
+    assert_eq!(
+        handle.health().to_string(),
+        "ready; mail: consuming; mail.suspect: consuming"
+    );
 
     // When the broker goes away
     stand.broker.refuse_connections(true);

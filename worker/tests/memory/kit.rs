@@ -99,6 +99,24 @@ impl Stand {
         assert!(soon("readiness", running.handle.ready()).await, "it comes back");
     }
 
+    /// The same of one queue, while others are paused.
+    pub(crate) async fn cut_consuming_of(&self, queue: &str, running: &Running) {
+        let consumes = |running: &Running| running.handle.state()[queue] == leveret_worker::QueueState::Consuming;
+        for consuming in [true, false] {
+            if !consuming {
+                self.broker.drop_connections_named("leveret (consume)");
+            }
+            while consumes(running) != consuming {
+                let state = running.handle.state();
+                soon("another state", running.handle.changed(&state)).await;
+            }
+        }
+        while !consumes(running) {
+            let state = running.handle.state();
+            soon("another state", running.handle.changed(&state)).await;
+        }
+    }
+
     /// Waits until a queue is as full as wanted.
     pub(crate) async fn wait_for(&self, queue: &str, wanted: impl FnMut(MemoryDepth) -> bool) {
         soon(queue, self.broker.wait_for_depth(queue, wanted)).await;

@@ -22,24 +22,23 @@ pub(super) struct Dialer {
     pub(super) vhost: String,
     /// `None`: unencrypted.
     pub(super) tls: Option<Arc<Tls>>,
-    /// In seconds.
-    pub(super) heartbeat: u16,
     pub(super) deadlines: Deadlines,
     pub(super) thread: Arc<AmqpThread>,
 }
 
 impl Dialer {
-    /// Connects to one host within the connect deadline. `name` is shown to the broker's operator.
+    /// Connects to one host within the connect deadline. What the connection is: its name, which is shown to the broker's
+    /// operator, and its heartbeat in seconds.
     pub(super) async fn dial(
         &self,
         host: &Host,
         credentials: &Credentials,
-        name: &str,
+        what: (&str, u16),
     ) -> Result<Arc<Line>, BrokerError> {
         let deadline = self.deadlines.connect;
         // Cut when this future ends early: otherwise the client's thread waits for a silent host for good.
         let cable = Cable::default();
-        let connecting = self.handshake(host, credentials, name, &cable);
+        let connecting = self.handshake(host, credentials, what, &cable);
         let failure = match tokio::time::timeout(deadline, connecting).await {
             Ok(Ok(connection)) => return Ok(Line::start(connection, cable, self.deadlines, Arc::clone(&self.thread))),
             Ok(Err(error)) => self.explain(&error, credentials.username()),
@@ -53,7 +52,7 @@ impl Dialer {
         &self,
         host: &Host,
         credentials: &Credentials,
-        name: &str,
+        (name, heartbeat): (&str, u16),
         cable: &Cable,
     ) -> lapin::Result<Connection> {
         let runtime = Runtime::new(Quiet::on(self.thread.handle().clone()));
@@ -70,7 +69,7 @@ impl Dialer {
             let wire = tokio::time::timeout(deadline, plug.connect()).await;
             Ok(AsyncTcpStream::Plain(wire.map_err(io::Error::from)??))
         };
-        Connection::connector(self.uri(host, credentials), runtime, plug_in, properties).await
+        Connection::connector(self.uri(host, credentials, heartbeat), runtime, plug_in, properties).await
     }
 
     fn explain(&self, error: &lapin::Error, username: &str) -> BrokerError {
@@ -87,7 +86,7 @@ impl Dialer {
     }
 
     /// The client's URI, built by hand: its parser loses IPv6 addresses. The scheme is of no consequence: we encrypt.
-    fn uri(&self, host: &Host, credentials: &Credentials) -> AMQPUri {
+    fn uri(&self, host: &Host, credentials: &Credentials, heartbeat: u16) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
@@ -100,7 +99,7 @@ impl Dialer {
             },
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
-                heartbeat: Some(self.heartbeat),
+                heartbeat: Some(heartbeat),
                 ..AMQPQueryString::default()
             },
         }

@@ -42,6 +42,8 @@ pub(crate) struct RabbitBroker {
     endpoint: AmqpEndpoint,
     login: Login,
     dialer: Dialer,
+    /// In seconds.
+    heartbeat: u16,
 }
 
 impl RabbitBroker {
@@ -60,7 +62,6 @@ impl RabbitBroker {
         let dialer = Dialer {
             vhost: endpoint.vhost().to_owned(),
             tls: Tls::of(endpoint)?.map(Arc::new),
-            heartbeat: options.heartbeat_seconds(),
             deadlines,
             thread,
         };
@@ -68,19 +69,20 @@ impl RabbitBroker {
             endpoint: endpoint.clone(),
             login,
             dialer,
+            heartbeat: options.heartbeat_seconds(),
         })
     }
 }
 
-#[async_trait]
-impl Broker for RabbitBroker {
-    async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+impl RabbitBroker {
+    /// Tries each host once.
+    async fn dial(&self, name: &str, heartbeat: u16) -> Result<Arc<dyn Session>, BrokerError> {
         let credentials = self.login.credentials().await?;
         let hosts = self.endpoint.hosts();
         let first = fastrand::usize(..hosts.len().max(1));
         let mut failures = Vec::new();
         for host in hosts.iter().cycle().skip(first).take(hosts.len()) {
-            match self.dialer.dial(host, &credentials, name).await {
+            match self.dialer.dial(host, &credentials, (name, heartbeat)).await {
                 Ok(line) => return Ok(Arc::new(RabbitSession::new(line))),
                 // The other nodes of the cluster know the same users.
                 Err(error) if error.kind() == BrokerErrorKind::Authentication => return Err(error),
@@ -89,14 +91,53 @@ impl Broker for RabbitBroker {
         }
         Err(error::all_hosts(&failures))
     }
+}
+
+#[async_trait]
+impl Broker for RabbitBroker {
+    async fn connect(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        self.dial(name, self.heartbeat).await
+    }
+
+    async fn connect_to_lead(&self, name: &str) -> Result<Arc<dyn Session>, BrokerError> {
+        self.dial(name, prompt(self.heartbeat)).await
+    }
 
     fn runtime(&self) -> Option<Handle> {
         Some(self.dialer.thread.handle().clone())
     }
 }
 
+/// The heartbeat of a connection whose loss is to be noticed within two of `heartbeat`. RabbitMQ looks once in an interval and wants to
+/// have found nothing twice: that is two to three intervals after the last byte.
+fn prompt(heartbeat: u16) -> u16 {
+    match heartbeat {
+        0 => 0,
+        // Half a second cannot be said.
+        1 => 1,
+        seconds => seconds - seconds.div_ceil(3),
+    }
+}
+
 impl fmt::Debug for RabbitBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RabbitBroker({})", self.endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_prompt_heartbeats_are_no_more_than_two_usual_ones() {
+        for heartbeat in 2..=u16::MAX {
+            let prompt = u32::from(prompt(heartbeat));
+            assert!(
+                prompt > 0 && 3 * prompt <= 2 * u32::from(heartbeat),
+                "{heartbeat} s: {prompt} s"
+            );
+        }
+        assert_eq!([prompt(0), prompt(1), prompt(10)], [0, 1, 6]);
     }
 }

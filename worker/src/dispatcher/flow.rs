@@ -1,0 +1,140 @@
+//! How much is fetched, where the queue has a kill switch. The decisions are the [`Breaker`](crate::kill_switch::Breaker)'s.
+
+use super::{Dispatcher, Next, Stop};
+use crate::health::QueueState;
+use crate::kill_switch::{Change, Evidence, Flow};
+use crate::verdict::Verdict;
+
+/// The reasons of failures that may be the fault of what jobs depend on.
+const FAILURES: [&str; 3] = ["failed", "panicked", "timed_out"];
+
+/// What an attempt's end says of what jobs depend on.
+fn evidence(verdict: &Verdict) -> Option<Evidence> {
+    match verdict {
+        Verdict::Ack | Verdict::Cancel { .. } => Some(Evidence::Good),
+        Verdict::Retry { fault, .. } | Verdict::DeadLetter { fault } => {
+            FAILURES.contains(&fault.reason).then_some(Evidence::Bad)
+        }
+        _ => None,
+    }
+}
+
+impl Dispatcher {
+    /// Shows an end to the kill switch.
+    pub(super) fn weigh(&mut self, verdict: &Verdict) {
+        let (Some(breaker), Some(evidence)) = (&mut self.breaker, evidence(verdict)) else {
+            return;
+        };
+        let Some(change) = breaker.record(self.wires.clock.now(), evidence) else {
+            return;
+        };
+        let (queue, rules) = (self.setup.plan.queue.name(), breaker.rules());
+        match change {
+            Change::Tripped { failed, attempts } => {
+                tracing::error!(queue, failed, attempts, %rules, "the kill switch stops the queue: most of its attempts fail");
+            }
+            Change::ProbeFailed => {
+                tracing::warn!(queue, "a single job failed: the kill switch keeps the queue stopped")
+            }
+            Change::ProbeGood { good } => {
+                tracing::info!(queue, good, "a single job ended well");
+                if self.channels.is_open() {
+                    self.setup.reporter.set(self.fetching());
+                }
+            }
+            Change::Resumed => tracing::info!(queue, "single jobs ended well: the kill switch lets the queue go on"),
+        }
+    }
+
+    pub(super) fn flow(&self) -> Flow {
+        self.breaker.as_ref().map_or(Flow::Full, |breaker| breaker.flow())
+    }
+
+    /// How many jobs may run at once now.
+    pub(super) fn slots(&self) -> usize {
+        match self.flow() {
+            Flow::Full => self.setup.plan.concurrency,
+            Flow::Single { .. } => 1,
+            Flow::None { .. } => 0,
+        }
+    }
+
+    /// How many deliveries to ask for now.
+    pub(super) fn prefetch(&self) -> u16 {
+        match self.flow() {
+            Flow::Full => self.setup.plan.prefetch,
+            Flow::Single { .. } | Flow::None { .. } => 1,
+        }
+    }
+
+    /// The state of a queue that is consumed.
+    pub(super) fn fetching(&self) -> QueueState {
+        match (self.flow(), &self.breaker) {
+            (Flow::Single { good }, Some(breaker)) => QueueState::Probing {
+                good,
+                wanted: breaker.rules().wanted_probes(),
+            },
+            _ => QueueState::Consuming,
+        }
+    }
+
+    /// Whether the consumer is the right one no longer. `single`: it was opened to fetch single jobs.
+    pub(super) fn flow_stop(&self, single: bool) -> Option<Stop> {
+        match self.flow() {
+            Flow::None { .. } => Some(Stop::Tripped),
+            Flow::Full if single => Some(Stop::Resumed),
+            _ => None,
+        }
+    }
+
+    /// Most attempts fail: what was not started goes back, and nothing is fetched until the pause is over.
+    pub(super) async fn pause(&mut self) -> Next {
+        let Some(rules) = self.breaker.as_ref().map(|breaker| *breaker.rules()) else {
+            return Next::AtOnce;
+        };
+        let reason = format!("the kill switch: {rules} failed; single jobs are tried after a pause");
+        self.setup.reporter.set(QueueState::Paused { reason });
+        self.halt().await;
+        let mut consuming = self.wires.consuming.state();
+        while let Flow::None { until } = self.flow() {
+            let connection = consuming
+                .borrow_and_update()
+                .session()
+                .map(|(generation, _)| generation);
+            self.follow(connection);
+            let now = self.wires.clock.now();
+            let over = tokio::time::sleep(until.saturating_sub(now));
+            let waited = async {
+                tokio::select! {
+                    biased;
+                    () = over => true,
+                    // An error means that the connection is closed for good, which `next_session` deals with.
+                    changed = consuming.changed() => changed.is_err(),
+                }
+            };
+            match self.serve_while_running(waited).await {
+                None => return Next::Leave,
+                Some(false) => {}
+                Some(true) => {
+                    let now = self.wires.clock.now();
+                    let begun = self
+                        .breaker
+                        .as_mut()
+                        .is_some_and(|breaker| breaker.wake(now.max(until)));
+                    tracing::info!(
+                        queue = self.setup.plan.queue.name(),
+                        begun,
+                        "the kill switch tries single jobs"
+                    );
+                }
+            }
+        }
+        Next::AtOnce
+    }
+
+    /// Single jobs have ended well: the consumer that fetches them is done with, and one for all slots takes its place.
+    pub(super) async fn resume(&mut self) -> Next {
+        self.stop_fetching().await;
+        Next::AtOnce
+    }
+}
