@@ -74,6 +74,7 @@ impl Dispatcher {
     fn lost(&mut self) {
         self.hand.lose(&self.channels, &mut self.excused);
         self.linger();
+        self.leave_if_empty();
         self.setup.pulse.lost(self.wires.clock.now());
     }
 

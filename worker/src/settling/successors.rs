@@ -179,7 +179,8 @@ impl Successors {
     fn target(&self, purpose: Purpose) -> Target {
         match purpose {
             Purpose::DeadLetter => self.targets.dead.clone(),
-            Purpose::Return | Purpose::NoteCrash => self.targets.work.clone(),
+            // Beside a full queue there is room: a job that could not be given back by a copy would count one more delivery.
+            Purpose::Return | Purpose::NoteCrash => self.targets.due.clone(),
             Purpose::PutAside { .. } | Purpose::Arm { .. } => self.targets.suspect.clone(),
             _ if purpose.wait().is_zero() => self.targets.due.clone(),
             Purpose::Retry { .. } | Purpose::Snooze { .. } | Purpose::Unknown { .. } => {
