@@ -17,9 +17,10 @@ pub struct SendWelcome {
     pub address: String,
 }
 
-/// Writes the report of one month. A month that does not exist never will: such a job is a dead letter at once.
+/// Writes the report of one month. A month that does not exist never will: such a job is a dead letter at once. Nobody
+/// waits for a report for more than an hour.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Job)]
-#[job(queue = REPORTS, max_attempts = 3, timeout = "1m")]
+#[job(queue = REPORTS, max_attempts = 3, timeout = "1m", expires_in = "1h")]
 pub struct BuildReport {
     /// The year.
     pub year: u16,
