@@ -220,14 +220,14 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
         }
     }
     for plan in schedules {
-        let name = plan.name.clone();
         let setup = schedule::Setup {
-            reporter: schedule::Reporter::new(&name, controls.schedules.clone()),
+            reporter: schedule::Reporter::new(&plan.name, controls.schedules.clone()),
             plan,
             phase: controls.phase.subscribe(),
             longest_hold,
         };
         let leader = Leader::new(setup, rabbit);
+        let name = leader.queue().to_owned();
         tasks.spawn(async move { (name, leader.run().await.map(|()| None)) });
     }
     tasks

@@ -16,6 +16,13 @@ pub fn announce_delay_policies(options: &ConnectOptions) {
     announce(options, "delayed jobs", Topology::delay_policies);
 }
 
+/// Logs the policies that the queue of a schedule needs, where the topology mode leaves them to the operator.
+pub fn announce_schedule_policies(options: &ConnectOptions, schedule: &str) {
+    announce(options, &format!("the schedule '{schedule}'"), |topology| {
+        topology.schedule_policies(schedule)
+    });
+}
+
 fn announce(options: &ConnectOptions, what: &str, policies: impl FnOnce(&Topology) -> Vec<Policy>) {
     let Endpoint::Amqp(endpoint) = options.endpoint() else {
         return;

@@ -8,7 +8,7 @@ mod names;
 mod plan;
 mod policy;
 
-pub use announce::{announce_delay_policies, announce_policies};
+pub use announce::{announce_delay_policies, announce_policies, announce_schedule_policies};
 pub(crate) use ensure::look;
 pub use ensure::{TopologyError, ensure};
 pub(crate) use ladder::Route;

@@ -161,6 +161,13 @@ impl Topology {
         Names::inspection_lock(dead)
     }
 
+    /// What an operator has to set before a schedule is first kept, where the topology mode is [`Minimal`](crate::TopologyMode::Minimal):
+    /// from 4.0 on RabbitMQ would drop a baton after twenty failovers in succession.
+    #[must_use]
+    pub fn schedule_policies(&self, name: &str) -> Vec<Policy> {
+        self.schedule(name).declarations.iter().filter_map(Policy::of).collect()
+    }
+
     /// Where the baton of a schedule lies: a queue whose single active consumer is the schedule's leader.
     ///
     /// ```

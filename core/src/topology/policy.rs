@@ -151,8 +151,29 @@ mod tests {
             };
             let said = Policy::of(declaration).map_or(0, |policy| policy.definition.len());
             assert_eq!(all.len(), left.len() + said, "{declaration:?}");
-            assert!(left.keys().all(|name| name == "x-queue-type"), "{left:?}");
+            assert!(
+                left.keys()
+                    .all(|name| matches!(name.as_str(), "x-queue-type" | "x-single-active-consumer")),
+                "{left:?}"
+            );
         }
+    }
+
+    #[test]
+    fn that_a_schedule_has_one_active_consumer_is_declared_and_never_a_policy() {
+        let topology = Topology::new("leveret");
+        let policies = topology.schedule_policies("nightly");
+        let [policy] = &*policies else {
+            panic!("the delivery limit is one policy: {policies:?}");
+        };
+        assert!(
+            policy.to_string().ends_with(r#" '{"delivery-limit":2147483647}'"#),
+            "{policy}"
+        );
+        let Declaration::Queue(left) = bare(&topology.schedule("nightly").declarations[0]) else {
+            panic!("a queue");
+        };
+        assert!(left.arguments.contains_key(SINGLE_ACTIVE_CONSUMER), "{left:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leveret::broker::{BrokerError, Duplex, Session};
 use leveret::runtime::{Link, LinkState, Target};
-use leveret::topology::{Topology, TopologyError, announce_policies, ensure};
+use leveret::topology::{Topology, TopologyError, announce_policies, announce_schedule_policies, ensure};
 use leveret::{Backoff, Clock, ConnectOptions, JobId, Rabbit, watch};
 
 use super::race::{Race, Stop};
@@ -52,6 +52,7 @@ impl Leader {
     pub(crate) fn new(setup: Setup, rabbit: &Rabbit) -> Self {
         let topology = Topology::new(rabbit.options().name_prefix());
         announce_policies(rabbit.options(), &setup.plan.queue);
+        announce_schedule_policies(rabbit.options(), &setup.plan.name);
         Self {
             batons: topology.schedule(&setup.plan.name),
             jobs: topology.work(&setup.plan.queue),
@@ -61,6 +62,11 @@ impl Leader {
             dates: rabbit.calendar(),
             clock: rabbit.clock(),
         }
+    }
+
+    /// The queue of the schedule.
+    pub(crate) fn queue(&self) -> &str {
+        &self.batons.destination.routing_key
     }
 
     /// Takes part until the worker shuts down.
@@ -121,7 +127,7 @@ impl Leader {
             let ensured = ensure(session, mode, &target.declarations).await;
             ensured.map_err(NotSubscribed::Topology)?;
         }
-        let channel = session.duplex(&self.batons.destination.routing_key, PREFETCH).await;
+        let channel = session.duplex(self.queue(), PREFETCH).await;
         channel.map_err(NotSubscribed::Broker)
     }
 

@@ -192,7 +192,7 @@ impl<'a> Race<'a> {
     }
 
     fn message(&self, at: Millis) -> Result<Message, String> {
-        let (plan, queue) = (&self.leader.setup.plan, &self.leader.batons.destination.routing_key);
+        let (plan, queue) = (&self.leader.setup.plan, self.leader.queue());
         let tick = Tick {
             id: format!("{queue}@{at}"),
             schedule: plan.name.clone(),
