@@ -52,8 +52,7 @@ impl JobError {
     }
 
     /// The job failed and knows when to try again (`Retry-After`). The attempt is spent; the last one makes a dead
-    /// letter. In this version it is tried again at once; the wait is logged and kept from the version that brings
-    /// delayed jobs.
+    /// letter. One that would come after the job has expired makes a dead letter now.
     pub fn retry_in(wait: Duration, error: impl Into<BoxError>) -> Self {
         Self::new(Directive::RetryIn(wait), error.into())
     }

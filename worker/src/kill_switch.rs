@@ -258,7 +258,10 @@ impl Tally {
         let (_, failed, attempts) = &mut self.parts[at];
         *failed = failed.saturating_add(u32::from(evidence == Evidence::Bad));
         *attempts = attempts.saturating_add(1);
-        let recent = self.parts.iter().filter(|(of, ..)| of.saturating_add(PARTS.into()) > part);
+        let recent = self
+            .parts
+            .iter()
+            .filter(|(of, ..)| of.saturating_add(PARTS.into()) > part);
         recent.fold((0, 0), |(failed, attempts), (_, f, a)| {
             (failed.saturating_add(*f), attempts.saturating_add(*a))
         })

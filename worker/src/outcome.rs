@@ -38,8 +38,8 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 pub enum Outcome {
     /// The job is done.
     Done,
-    /// Not now: the same attempt comes again. No attempt is spent. In this version it comes again at once; the wait is
-    /// logged and kept from the version that brings delayed jobs.
+    /// Not now: the same attempt comes again. No attempt is spent. One that would come after the job has
+    /// expired makes a dead letter now.
     Snooze(Duration),
     /// The job is no longer wanted: it is taken off the queue, logged and counted with this reason, and makes no dead
     /// letter.
