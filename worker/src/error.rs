@@ -52,7 +52,8 @@ impl JobError {
     }
 
     /// The job failed and knows when to try again (`Retry-After`). The attempt is spent; the last one makes a dead
-    /// letter. It waits in RabbitMQ, rounded up to 100 ms; a wait of zero is none.
+    /// letter. It waits in RabbitMQ, rounded up to 100 ms; a wait of zero is none. One that would come after the job has
+    /// expired makes a dead letter now.
     pub fn retry_in(wait: Duration, error: impl Into<BoxError>) -> Self {
         Self::new(Directive::RetryIn(wait), error.into())
     }

@@ -39,7 +39,8 @@ pub enum Outcome {
     /// The job is done.
     Done,
     /// Not now: the same attempt comes again. No attempt is spent. It waits in RabbitMQ, rounded up to
-    /// 100 ms; a wait of zero is none.
+    /// 100 ms; a wait of zero is none. One that would come after the job has expired makes a dead
+    /// letter now.
     Snooze(Duration),
     /// The job is no longer wanted: it is taken off the queue, logged and counted with this reason, and makes no dead
     /// letter.
