@@ -19,6 +19,7 @@ pub(crate) fn sources(topology: &Topology, queue: &Queue) -> Vec<String> {
 }
 
 /// The same, and the queue of its suspects.
+#[cfg(feature = "testing")]
 pub(crate) fn all_sources(topology: &Topology, queue: &Queue) -> Vec<String> {
     let mut all = sources(topology, queue);
     all.push(topology.suspect_queue(queue));
