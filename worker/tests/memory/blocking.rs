@@ -36,7 +36,7 @@ fn wait_for_cancellation(context: &Context) -> Cause {
     }
 }
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn a_blocking_handler_gets_its_extractors_and_its_outcome_counts() {
