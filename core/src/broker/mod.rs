@@ -169,6 +169,12 @@ pub trait Publisher: Send + Debug {
     /// messages needs. After [`Answer::Lost`] the channel and all its open tags are gone. A channel with no open tag may
     /// tell of its loss only after the next publish; the session's health tells of a lost connection at once.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer>;
+
+    /// The oldest publish of which not all bytes have left yet, where that can be told: a large body on a slow network is no broker that
+    /// does not answer.
+    fn writing(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What the broker said of a publish.

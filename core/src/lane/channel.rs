@@ -58,6 +58,14 @@ impl Channel {
         }
     }
 
+    /// The oldest publish of which not all bytes have left yet.
+    pub(super) fn writing(&self) -> Option<u64> {
+        match self {
+            Self::Open(publisher) => publisher.writing(),
+            _ => None,
+        }
+    }
+
     /// Drives whatever state it is in.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<ChannelEvent> {
         match self {

@@ -26,6 +26,9 @@ const COMMANDS_A_TURN: usize = 256;
 /// The pause after declarations that failed for want of a connection or an answer.
 const DECLARE_PAUSE: Duration = Duration::from_millis(20);
 
+/// A message that takes longer to be written is no measure of who answers.
+const LONG_WRITE: Duration = Duration::from_millis(500);
+
 type Declaring = Pin<Box<dyn Future<Output = (usize, Result<(), BrokerError>)> + Send>>;
 
 pub(super) struct LaneTask {
@@ -39,6 +42,8 @@ pub(super) struct LaneTask {
     commands: mpsc::Receiver<Command>,
     /// Wakes the task at the ledger's next deadline, or earlier.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// What was being written when the alarm rang, and since when.
+    writing: Option<(u64, Duration)>,
     room: Arc<Room>,
 }
 
@@ -71,6 +76,7 @@ impl LaneTask {
             ledger: Ledger::new(ledger),
             commands,
             alarm: None,
+            writing: None,
             room,
         }
     }
@@ -253,16 +259,27 @@ impl LaneTask {
         self.alarm = None;
         let now = self.settings.clock.now();
         self.change(|ledger, out| ledger.expire(now, out));
-        if matches!(*self.link.borrow(), LinkState::Blocked { .. }) {
+        if self.link.borrow().is_blocked() || self.is_stuck_in_writing(now) {
             self.ledger.nobody_can_answer(now);
-        } else if self.ledger.look(now) {
-            let queues = self.ledger.channel_renewed();
+        } else if self.ledger.look(now) && self.writing.is_none() {
+            let silent = self.ledger.channel_renewed();
             tracing::warn!(
-                ?queues,
-                "no confirms any more; what was not confirmed is sent again on a new channel"
+                ?silent,
+                "a new channel: queues do not confirm any more, or nack all that they get; what was not confirmed is sent again"
             );
             self.channel = Channel::None;
         }
+    }
+
+    /// Whether one message has been on its way out for a while: whoever comes after it cannot be answered.
+    fn is_stuck_in_writing(&mut self, now: Duration) -> bool {
+        let same = |(before, _): &(u64, Duration), tag| *before == tag;
+        self.writing = match (self.channel.writing(), self.writing) {
+            (Some(tag), Some(since)) if same(&since, tag) => Some(since),
+            (tag, _) => tag.map(|tag| (tag, now)),
+        };
+        self.writing
+            .is_some_and(|(_, since)| now.saturating_sub(since) >= LONG_WRITE)
     }
 
     /// Sets the alarm to the next deadline, unless it rings before that anyway.

@@ -72,6 +72,11 @@ impl Line {
         }
     }
 
+    /// Whether anything of it may be sent now.
+    pub(super) fn is_open(&self) -> bool {
+        self.gate == Gate::Open && self.rest_until.is_none()
+    }
+
     /// The broker has answered one of its publishes.
     pub(super) fn heard(&mut self, acked: bool) {
         self.silent = false;
@@ -225,7 +230,7 @@ impl Lines {
     pub(super) fn may_send(&self, at: usize, free: usize) -> bool {
         let line = self.line(at);
         let has_share = line.in_flight == 0 || (!line.silent && line.in_flight < SHARE_OF_FREE * free);
-        line.gate == Gate::Open && line.rest_until.is_none() && has_share
+        line.is_open() && has_share
     }
 
     /// A publish of the line was nacked though its queue has no limit: the next try comes later. `true`: it should be on another channel.

@@ -167,7 +167,7 @@ impl<W> Ledger<W> {
 
     /// The head of the line of the oldest suspect that may be sent at all.
     fn next_suspect(&self) -> Option<(u64, usize)> {
-        let open = |line: usize| self.lines.line(line).gate == Gate::Open;
+        let open = |line: usize| self.lines.line(line).is_open();
         let lines = self
             .wire
             .suspects
@@ -188,7 +188,7 @@ impl<W> Ledger<W> {
 
     /// The caller found that a publish cannot be put on the wire at all.
     pub(crate) fn unsendable(&mut self, seq: u64, error: &BrokerError, resolved: &mut Vec<Resolved<W>>) {
-        self.returns.answered(seq, false, None);
+        self.returns.forget(seq);
         self.refuse(seq, Why::Unsendable(error.to_string()), resolved);
     }
 

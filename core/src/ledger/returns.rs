@@ -74,6 +74,13 @@ impl Returns {
         None
     }
 
+    /// A publish was never sent after all: nothing is learnt from it.
+    pub(super) fn forget(&mut self, tag: u64) {
+        if let Some((place, _)) = self.outstanding.remove(&tag) {
+            self.places.remove(&place);
+        }
+    }
+
     /// Decides what can be decided, to be called when all completed confirms have been read.
     pub(super) fn decide(&mut self) -> Vec<(u64, Decision)> {
         let mut decided = Vec::with_capacity(self.batch.len());
@@ -132,6 +139,23 @@ mod tests {
         let mut returns = with_published(&["a"]);
         returns.answered(0, true, Some("a".into()));
         assert_eq!(returns.decide(), [(0, Returned)]);
+    }
+
+    #[test]
+    fn what_was_never_sent_says_nothing_of_what_was() {
+        // Given an ack with a stranger's return attached, and one more return in the client's queue
+        let mut returns = with_published(&["a", "b", "c", "unsendable"]);
+        returns.answered(0, true, Some("b".into()));
+        assert_eq!(returns.decide(), []);
+
+        // When a publish turns out never to have been sent
+        returns.forget(3);
+        returns.answered(1, true, Some("c".into()));
+
+        // Then the first one is still open, until its own return is read
+        assert_eq!(returns.decide(), [(1, Returned)]);
+        returns.answered(2, true, Some("a".into()));
+        assert_eq!(returns.decide(), [(0, Returned), (2, Returned)]);
     }
 
     #[test]

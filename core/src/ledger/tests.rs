@@ -491,6 +491,7 @@ fn a_delayed_job_is_due_when_it_is_due_however_often_it_is_sent() {
     let mut desk = Desk::new();
     let seconds = Duration::from_secs;
     delayed(&mut desk, "a", seconds(100));
+    assert_eq!(desk.declare_all(&Ok(())), 1, "its queue is looked at in every mode");
     for (date, exchange) in [
         (0, "leveret.delay.v1.09"),
         (60, "leveret.delay.v1.08"),

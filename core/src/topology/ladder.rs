@@ -91,18 +91,22 @@ impl Route {
         Names::queue_of_word(&self.word)
     }
 
-    /// All that it needs but the queue itself, in an order in which nothing is ever without a way on.
-    pub(super) fn declarations(&self) -> Vec<Declaration> {
+    /// The exchange that delivers, and how it finds the queue. Whoever declares a queue declares these with it, whether anything waits or not: with a
+    /// deleted queue its binding goes as well, and the next who makes the queue anew may not be the one who delays.
+    pub(super) fn arrival(&self) -> [Declaration; 2] {
         let end = self.names.delay_end();
         let lost = Argument::Text(self.names.lost_exchange());
         let alternate = Arguments::from([("alternate-exchange".to_owned(), lost)]);
         let any = "*.".repeat(LEVELS as usize);
-        let mut all = vec![
+        [
             exchange(end.clone(), ExchangeKind::Topic, alternate),
             binding(self.queue(), end, &format!("{any}{}", self.word)),
-        ];
-        all.extend((0..LEVELS).flat_map(|level| self.level(level)));
-        all
+        ]
+    }
+
+    /// All levels, in an order in which nothing is ever without a way on, given the queue with its [`Route::arrival`].
+    pub(super) fn declarations(&self) -> Vec<Declaration> {
+        (0..LEVELS).flat_map(|level| self.level(level)).collect()
     }
 
     fn level(&self, level: u32) -> [Declaration; 4] {
@@ -209,7 +213,8 @@ mod tests {
     #[test]
     fn every_way_on_is_there_before_what_needs_it() {
         let mut there = vec!["leveret.lost".to_owned(), "mail".to_owned()];
-        for declaration in route("mail").declarations() {
+        let route = route("mail");
+        for declaration in route.arrival().into_iter().chain(route.declarations()) {
             let needed = match &declaration {
                 Declaration::Exchange(exchange) => exchange.arguments.get("alternate-exchange").cloned(),
                 Declaration::Queue(queue) => queue.arguments.get("x-dead-letter-exchange").cloned(),

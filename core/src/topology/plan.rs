@@ -27,7 +27,7 @@ pub(super) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 /// assert_eq!(topology.work(&mail).destination.routing_key, "mail");
 /// assert_eq!(topology.dead(&mail).destination.exchange, "leveret.dead");
 /// assert_eq!(topology.suspect_queue(&mail), "mail.suspect");
-/// assert_eq!(topology.declarations(&mail).len(), 8);
+/// assert_eq!(topology.declarations(&mail).len(), 10);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -197,6 +197,8 @@ impl Topology {
     pub fn declarations(&self, queue: &Queue) -> Arc<[Declaration]> {
         let lost = self.names.lost_queue();
         let dead = Names::dead_queue(queue.name());
+        let due = self.due_queue(queue).unwrap_or_else(|| queue.name().to_owned());
+        let [deliver, arrival] = Route::new(self.names.clone(), &due).arrival();
         let mut all = vec![
             exchange(self.names.lost_exchange(), ExchangeKind::Fanout, Arguments::new()),
             keeping_queue(lost.clone()),
@@ -212,9 +214,10 @@ impl Topology {
             keeping_queue(dead.clone()),
             binding(dead, self.names.dead_exchange(), queue.name()),
             self.suspects(queue),
+            deliver,
         ];
         all.extend(self.due_queue(queue).map(|due| self.queue_for_due_jobs(due, queue)));
-        all.push(self.work_queue(queue));
+        all.extend([self.work_queue(queue), arrival]);
         Arc::from(all)
     }
 
@@ -416,6 +419,10 @@ mod tests {
     #[test]
     fn the_work_queue_comes_after_everything_it_relies_on() {
         let plan = Topology::new("acme").declarations(&Queue::new("mail"));
-        assert!(matches!(plan.last(), Some(Declaration::Queue(queue)) if queue.name == "mail"));
+        let [.., Declaration::Queue(queue), Declaration::Binding(arrival)] = &plan[..] else {
+            panic!("{plan:?}");
+        };
+        assert_eq!((&*queue.name, &*arrival.queue), ("mail", "mail"));
+        assert_eq!(arrival.exchange, "acme.delay.v1.deliver");
     }
 }

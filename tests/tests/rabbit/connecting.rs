@@ -76,28 +76,6 @@ async fn a_silent_host_costs_the_deadline_and_no_thread_waits_for_it_longer() {
 }
 
 #[tokio::test]
-async fn a_broker_that_no_longer_reads_is_given_up_once_it_opens_no_channel() {
-    // Given a connection whose broker hears nothing more, long before a heartbeat could tell
-    let proxy = Proxy::start(shared().await.address()).await;
-    let patient = options(&proxy.amqp_url())
-        .heartbeat(Duration::from_secs(600))
-        .rpc_deadline(Duration::from_millis(200));
-    let session = soon("a session", broker(&patient).connect("rabbit suite"))
-        .await
-        .expect("connected");
-    proxy.stall_to_broker();
-
-    // When
-    let refused = session.publisher().await.expect_err("no channel");
-
-    // Then
-    assert_eq!(refused.kind(), BrokerErrorKind::Timeout);
-    let end = closed(&*session).await;
-    assert_eq!(end.kind(), BrokerErrorKind::Transport);
-    assert!(end.to_string().contains("stopped reading"), "{end}");
-}
-
-#[tokio::test]
 async fn a_cut_connection_is_known_to_all_who_use_it() {
     // Given a publisher with a message on its way, and a consumer
     let proxy = Proxy::start(shared().await.address()).await;

@@ -51,24 +51,13 @@ impl Line {
         self.health.subscribe()
     }
 
-    /// Opens a channel. A broker that lives does that at once, whatever becomes of its queues. One that does not answer within the deadline has
-    /// stopped reading this connection, and nothing else would ever tell: its heartbeats may still come. So the connection is
-    /// cut then, unless the broker has said that it blocks it.
     pub(super) async fn open_channel(&self) -> Result<Channel, BrokerError> {
-        let opening = self.connection.create_channel();
-        let opened = error::within(self.deadlines.rpc, "opening a channel", opening).await;
-        if let Err(error) = &opened
-            && error.kind() == BrokerErrorKind::Timeout
-            && *self.health.borrow() == Health::Open
-        {
-            let text = format!("the broker has stopped reading the connection ({error})");
-            health::set(
-                &self.health,
-                Health::Closed(BrokerError::new(BrokerErrorKind::Transport, text)),
-            );
-            self.cable.cut();
-        }
-        opened
+        error::within(
+            self.deadlines.rpc,
+            "opening a channel",
+            self.connection.create_channel(),
+        )
+        .await
     }
 
     /// Closes a channel in order. A failure is nobody's business: the channel is gone either way.

@@ -134,6 +134,10 @@ impl Publisher for RabbitPublisher {
             None => Poll::Pending,
         }
     }
+
+    fn writing(&self) -> Option<u64> {
+        self.sending.front().map(|(tag, _)| *tag)
+    }
 }
 
 fn settled(tag: u64, confirmation: Confirmation) -> Answer {

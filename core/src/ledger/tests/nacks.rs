@@ -115,3 +115,20 @@ fn what_is_nacked_again_is_tried_on_another_channel() {
     desk.ack(a);
     assert_eq!(desk.results(), [stored("a")]);
 }
+
+#[test]
+fn a_suspect_rests_as_well() {
+    // Given a publish that was on the wire at two deaths of its channel
+    let mut desk = Desk::new();
+    let a = desk.accept("q", "a");
+    for _ in 0..2 {
+        desk.send();
+        desk.lose(BrokerErrorKind::Protocol);
+    }
+    assert_eq!(desk.send(), ["a"]);
+
+    // When it is nacked, then it is not sent at once, and others are
+    desk.answer(a, false, None);
+    desk.accept("other", "b");
+    assert_eq!(desk.send(), ["b"]);
+}
