@@ -204,9 +204,7 @@ impl Envelope {
     #[must_use]
     pub fn with_due(mut self, at: SystemTime) -> Self {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Rounded up: never early.
-        let millis = since.as_nanos().div_ceil(1_000_000);
-        self.due = Some(u64::try_from(millis).unwrap_or(u64::MAX));
+        self.due = Some(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         self
     }
 

@@ -110,8 +110,7 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
 /// Writes into a message when it is due, to the millisecond: sent through the delay ladder, it arrives then, however late it is sent.
 pub fn set_due(message: &mut Message, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Rounded up: never early.
-    let millis = i64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let table = &mut message.properties.headers;
     table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
 }

@@ -147,7 +147,10 @@ impl Home {
         conf.extend(settings.iter().map(|line| line.replace("{home}", &inside)));
         self.write("rabbitmq.conf", &(conf.join("\n") + "\n"));
         // Quorum queues report their counts to `rabbitmqctl` by this clock; the usual 5 s would make every look late.
-        self.write("advanced.config", "[{rabbit, [{quorum_tick_interval, 200}]}].\n");
+        self.write(
+            "advanced.config",
+            "[{rabbit, [{quorum_tick_interval, 200}, {dead_letter_worker_publisher_confirm_timeout, 5000}]}].\n",
+        );
         self.write("enabled_plugins", "[].\n");
         self.write(".erlang.cookie", &self.fellowship.cookie);
     }

@@ -41,10 +41,6 @@ async fn what_waits_outlives_a_restart_of_its_node() {
 async fn what_waits_survives_the_kill_of_the_ladder_s_node() {
     // Given a ladder with a member on each of three nodes, and jobs in it
     let cluster = Cluster::start(3).await;
-    for node in cluster.nodes() {
-        let env = "application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, 5000).";
-        node.ctl(&["eval", env]).await.expect("set");
-    }
     let rabbit = connect(&cluster.amqp_url(), "leveret").await;
     let (queue, book) = (own_queue("killed"), Book::new());
     rabbit.declare_with_delays(&queue).await.expect("declared");
@@ -82,7 +78,7 @@ async fn jobs_whose_queue_was_deleted_while_they_waited_are_all_among_the_lost()
     let rabbit = connect(&shared().await.amqp_url(), "deleted").await;
     let (doomed, other, book) = (own_queue("doomed"), own_queue("other"), Book::new());
     let running = Running::start(&rabbit, &other, &book).await;
-    let waits = |numbers: std::ops::Range<u64>| numbers.map(|number| (number, Duration::from_millis(2_000 + number)));
+    let waits = |numbers: std::ops::Range<u64>| numbers.map(|number| (number, Duration::from_millis(20_000 + number)));
     enqueue(&rabbit, &doomed, waits(0..200)).await;
     enqueue(&rabbit, &other, waits(200..400)).await;
 
@@ -92,8 +88,8 @@ async fn jobs_whose_queue_was_deleted_while_they_waited_are_all_among_the_lost()
 
     // Then its jobs, and no others, are among the lost, each once, and those of the other queue arrive
     let lost = Topology::new("deleted").lost_queue();
+    book.notes.wait_for_within(PATIENCE, 200).await;
     eventually("200 lost jobs", async || taker::depth(&rabbit, &lost).await >= 200).await;
-    book.notes.wait_for(200).await;
     assert!(running.stop().await.is_clean());
     assert_eq!(book.reckon(200..400).repeated, 0);
     let lost = taker::take_all(&rabbit, &lost).await;
