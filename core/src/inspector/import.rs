@@ -27,8 +27,8 @@ impl DeadLetters {
     /// Puts exported letters among these dead letters: with their ids, attempts and records as they were, one hop on. Each is confirmed. Await it, or say
     /// more first. To have them worked on, [redrive](Self::redrive) them afterwards.
     ///
-    /// A letter that is here already, by its id and its hop, as after an earlier import of the same line, is left out and reported as
-    /// such. One that was imported and has been redriven or discarded since is not remembered, and comes again.
+    /// A letter that is here already, by its id and its hop, is left out and reported as such: one that was exported and never left, or
+    /// one of an earlier import of the same line. One that was imported and has been redriven or discarded since is not remembered, and comes again.
     pub fn import(&self, lines: impl Into<String>) -> Import {
         Import {
             letters: self.clone(),
@@ -62,11 +62,11 @@ impl Import {
     }
 
     async fn run(self) -> Result<ImportReport, InspectError> {
-        let (mut known, mut scan) = (BTreeSet::new(), None);
+        let (mut known, mut scan) = (Known::default(), None);
         if !self.again {
             match self.letters.list(Filter::all()).await {
                 Ok(here) => {
-                    known.extend(here.found.iter().map(named));
+                    known.here.extend(here.found.iter().map(named));
                     scan = Some(here.scan);
                 }
                 // The first publish makes it.
@@ -98,15 +98,17 @@ impl Import {
         &self,
         number: usize,
         text: &str,
-        known: &mut BTreeSet<Name>,
+        known: &mut Known,
     ) -> Pin<Box<dyn Future<Output = ImportedLine> + Send>> {
-        let letter = match line::read(text).and_then(|letter| one_hop_on(&letter)) {
-            Ok(letter) => letter,
+        let read =
+            line::read(text).and_then(|letter| Ok((named(&DeadLetterRecord::read(&letter)), one_hop_on(&letter)?)));
+        let (exported, letter) = match read {
+            Ok(read) => read,
             Err(fault) => return done(number, None, Imported::Invalid(fault)),
         };
         let record = DeadLetterRecord::read(&letter);
         let id = Some(record.id.clone());
-        if !self.again && !known.insert(named(&record)) {
+        if !self.again && !known.is_new(&exported, named(&record)) {
             return done(number, id, Imported::AlreadyHere);
         }
         if self.dry_run {
@@ -162,6 +164,23 @@ impl fmt::Debug for Import {
 
 /// What names one message: a job's id and its hop.
 type Name = (LetterId, u32);
+
+/// The letters that need not be imported.
+#[derive(Default)]
+struct Known {
+    /// In the queue when the import began.
+    here: BTreeSet<Name>,
+    /// Of this import.
+    imported: BTreeSet<Name>,
+}
+
+impl Known {
+    /// Whether a line's letter is neither here as it was exported, nor as an import makes it. What this import stores is compared only with
+    /// what it stores: two lines of one job, one hop apart, are two letters.
+    fn is_new(&mut self, exported: &Name, letter: Name) -> bool {
+        !self.here.contains(exported) && !self.here.contains(&letter) && self.imported.insert(letter)
+    }
+}
 
 fn named(record: &DeadLetterRecord) -> Name {
     (record.id.clone(), record.hop)
@@ -240,6 +259,10 @@ impl fmt::Display for ImportReport {
         write!(
             f,
             "{stored} {would}imported, {here} here already, {invalid} lines are no letters, {failed} not stored"
-        )
+        )?;
+        match &self.scan {
+            Some(scan) if !scan.is_complete() => write!(f, "; some may be here twice: {scan}"),
+            _ => Ok(()),
+        }
     }
 }
