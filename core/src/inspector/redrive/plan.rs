@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{MAX_REDRIVES, Refusal, Rules};
 use crate::broker::Destination;
-use crate::envelope::{DEFAULT_FRAME_MAX, Republish, fit_header, headers, republish};
+use crate::envelope::{DEFAULT_FRAME_MAX, MAX_DELAYED_HEADER, Republish, fit_header, headers, republish};
 use crate::id::JobId;
 use crate::inspector::death::Death;
 use crate::inspector::record::DeadLetterRecord;
@@ -122,7 +122,11 @@ fn successor(
     if !wait.is_zero() {
         table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis(now + wait)));
     }
-    fit_header(job, DEFAULT_FRAME_MAX).map_err(|large| Refusal::Unsendable(large.to_string()))
+    let most = match wait.is_zero() {
+        true => DEFAULT_FRAME_MAX,
+        false => MAX_DELAYED_HEADER,
+    };
+    fit_header(job, most).map_err(|large| Refusal::Unsendable(large.to_string()))
 }
 
 /// Forgets what would end the job at once, or make a suspect of it again.
