@@ -117,7 +117,7 @@ fn successor(
     };
     let mut job = republish(letter, &id, 1, &Republish::Again);
     let table = &mut job.properties.headers;
-    begin_anew(table, now);
+    begin_anew(table, now + wait);
     table.insert(headers::REDRIVEN.to_owned(), record.redriven.saturating_add(1).into());
     if !wait.is_zero() {
         table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis(now + wait)));
@@ -129,8 +129,8 @@ fn successor(
     fit_header(job, most).map_err(|large| Refusal::Unsendable(large.to_string()))
 }
 
-/// Forgets what would end the job at once, or make a suspect of it again.
-fn begin_anew(table: &mut Headers, now: SystemTime) {
+/// Forgets what would end the job as soon as it is `due`, or make a suspect of it again.
+fn begin_anew(table: &mut Headers, due: SystemTime) {
     for name in [
         headers::DUE,
         headers::SUSPECT,
@@ -142,7 +142,7 @@ fn begin_anew(table: &mut Headers, now: SystemTime) {
     }
     let expires = table.get(headers::EXPIRES).and_then(HeaderValue::as_int);
     // Whoever sends it back wants it done all the same.
-    if expires.is_some_and(|expires| expires <= millis(now)) {
+    if expires.is_some_and(|expires| expires <= millis(due)) {
         table.remove(headers::EXPIRES);
     }
 }

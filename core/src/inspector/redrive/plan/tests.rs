@@ -138,6 +138,25 @@ async fn what_cannot_or_should_not_go_back_says_why() {
 }
 
 #[tokio::test]
+async fn an_expiry_that_ends_while_the_job_waits_is_forgotten() {
+    // Given letters that expire one and three seconds from now
+    let source = Source {
+        work: Some(Queue::new("mail")),
+        ..lost()
+    };
+    for (expires, kept) in [(10_000, [true, false]), (12_000, [true, true])] {
+        let letter = letter(&[(headers::EXPIRES, HeaderValue::Int(expires))]);
+        // When they are sent back at once, and to wait for two seconds
+        let keeps = [0, 2].map(|wait| {
+            let plan = planned(&letter, &source, &Rules::default(), Duration::from_secs(wait)).expect("it can go");
+            plan.message.properties.headers.contains_key(headers::EXPIRES)
+        });
+        // Then they keep it where it does not end before they arrive
+        assert_eq!(keeps, kept, "{expires}");
+    }
+}
+
+#[tokio::test]
 async fn what_waits_leaves_room_for_what_the_ladder_writes() {
     // Given a letter whose history makes it fit a frame, and no more than that
     let history = HeaderValue::from("x".repeat(DEFAULT_FRAME_MAX - 1_000).as_str());
