@@ -158,18 +158,18 @@ async fn an_expiry_that_ends_while_the_job_waits_is_forgotten() {
 
 #[tokio::test]
 async fn what_waits_leaves_room_for_what_the_ladder_writes() {
-    // Given a letter whose history makes it fit a frame, and no more than that
-    let history = HeaderValue::from("x".repeat(DEFAULT_FRAME_MAX - 1_000).as_str());
-    let letter = letter(&[(headers::ORIGIN, "mail".into()), (headers::HISTORY, history)]);
+    // Given a letter whose error's text makes it fit a frame, and no more than that
+    let error = HeaderValue::from("x".repeat(DEFAULT_FRAME_MAX - 1_000).as_str());
+    let letter = letter(&[(headers::ORIGIN, "mail".into()), (headers::FAILURE_ERROR, error)]);
     let source = Source {
         work: Some(Queue::new("mail")),
         ..lost()
     };
 
-    // When it is sent back at once, then its history goes with it; when it waits, it does not
+    // When it is sent back at once, then the text goes with it; when it waits, it does not
     for (wait, most) in [(0, DEFAULT_FRAME_MAX), (1, MAX_DELAYED_HEADER)] {
         let plan = planned(&letter, &source, &Rules::default(), Duration::from_secs(wait)).expect("it can go");
-        let whole = plan.message.properties.headers.contains_key(headers::HISTORY);
+        let whole = plan.message.properties.headers.contains_key(headers::FAILURE_ERROR);
         assert_eq!((whole, plan.message.header_size() <= most), (wait == 0, true));
     }
 }
