@@ -11,6 +11,7 @@ use crate::inspector::record::DeadLetterRecord;
 use crate::inspector::source::Source;
 use crate::ledger::Target;
 use crate::message::{HeaderValue, Headers, Message};
+use crate::producer::MAX_DELAY;
 use crate::queue::Queue;
 use crate::topology::Route;
 
@@ -31,6 +32,9 @@ pub(super) fn plan(
 ) -> Result<Plan, Refusal> {
     if record.redriven >= MAX_REDRIVES && !rules.force {
         return Err(Refusal::TooOften { times: record.redriven });
+    }
+    if wait > MAX_DELAY {
+        return Err(Refusal::TooLate { wait });
     }
     let (queue, target) = way(record, message, source, (rules, wait))?;
     let message = successor(record, message, (wait, now))?;
