@@ -6,6 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
 use super::bounds::Scan;
@@ -84,9 +85,13 @@ impl Import {
             if text.trim().is_empty() {
                 continue;
             }
+            known.stopped = known.stopped || report.is_stopped();
             flying.push_back(self.line(number, text, &mut known).await);
             if flying.len() >= WINDOW {
                 report.lines.extend(flying.next().await);
+            }
+            while let Some(Some(line)) = flying.next().now_or_never() {
+                report.lines.push(line);
             }
         }
         report.lines.extend(flying.collect::<Vec<_>>().await);
@@ -113,6 +118,9 @@ impl Import {
         }
         if self.dry_run {
             return done(number, id, Imported::Stored);
+        }
+        if known.stopped {
+            return done(number, id, Imported::NotTried);
         }
         let rabbit = &self.letters.source.rabbit;
         let publish = Publish {
@@ -172,6 +180,8 @@ struct Known {
     here: BTreeSet<Name>,
     /// Of this import.
     imported: BTreeSet<Name>,
+    /// Nor shall any other be.
+    stopped: bool,
 }
 
 impl Known {
@@ -222,6 +232,8 @@ pub enum Imported {
     Invalid(String),
     /// It was not stored, or nobody knows whether it was.
     NotStored(Fate),
+    /// It was not sent, because the broker did not answer for one before it. Import the lines again.
+    NotTried,
 }
 
 /// What an import did, or in a dry run would do.
@@ -244,6 +256,13 @@ impl ImportReport {
         self.count(|outcome| *outcome == Imported::Stored)
     }
 
+    /// Whether the broker does not answer publishes: each further line would have to wait for that to its deadline.
+    fn is_stopped(&self) -> bool {
+        let unanswered =
+            |line: &ImportedLine| matches!(line.outcome, Imported::NotStored(Fate::NotSent | Fate::Unknown));
+        self.lines.iter().any(unanswered)
+    }
+
     fn count(&self, is: impl Fn(&Imported) -> bool) -> usize {
         self.lines.iter().filter(|line| is(&line.outcome)).count()
     }
@@ -260,6 +279,10 @@ impl fmt::Display for ImportReport {
             f,
             "{stored} {would}imported, {here} here already, {invalid} lines are no letters, {failed} not stored"
         )?;
+        let rest = self.count(|outcome| *outcome == Imported::NotTried);
+        if rest > 0 {
+            write!(f, "; stopped: the broker does not answer publishes, {rest} not tried")?;
+        }
         match &self.scan {
             Some(scan) if !scan.is_complete() => write!(f, "; some may be here twice: {scan}"),
             _ => Ok(()),
