@@ -85,12 +85,12 @@ impl Import {
             if text.trim().is_empty() {
                 continue;
             }
-            known.stopped = known.stopped || report.is_stopped();
             flying.push_back(self.line(number, text, &mut known).await);
-            if flying.len() >= WINDOW {
-                report.lines.extend(flying.next().await);
-            }
-            while let Some(Some(line)) = flying.next().now_or_never() {
+            while let Some(line) = match flying.len() >= WINDOW {
+                true => flying.next().await,
+                false => flying.next().now_or_never().flatten(),
+            } {
+                known.stopped |= line.is_unanswered();
                 report.lines.push(line);
             }
         }
@@ -220,6 +220,13 @@ pub struct ImportedLine {
     pub outcome: Imported,
 }
 
+impl ImportedLine {
+    /// Whether the broker does not answer publishes: each further line would have to wait for that to its deadline.
+    fn is_unanswered(&self) -> bool {
+        matches!(self.outcome, Imported::NotStored(Fate::NotSent | Fate::Unknown))
+    }
+}
+
 /// What an exported letter came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -254,13 +261,6 @@ impl ImportReport {
     #[must_use]
     pub fn stored(&self) -> usize {
         self.count(|outcome| *outcome == Imported::Stored)
-    }
-
-    /// Whether the broker does not answer publishes: each further line would have to wait for that to its deadline.
-    fn is_stopped(&self) -> bool {
-        let unanswered =
-            |line: &ImportedLine| matches!(line.outcome, Imported::NotStored(Fate::NotSent | Fate::Unknown));
-        self.lines.iter().any(unanswered)
     }
 
     fn count(&self, is: impl Fn(&Imported) -> bool) -> usize {
