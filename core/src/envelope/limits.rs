@@ -8,6 +8,9 @@ use crate::message::Message;
 /// RabbitMQ's own limit of a frame in bytes, and so of everything in a message that is not its body.
 pub const DEFAULT_FRAME_MAX: usize = 131_072;
 
+/// The largest header frame in bytes of what waits in the delay ladder: at each hop the broker writes a record into it.
+pub const MAX_DELAYED_HEADER: usize = DEFAULT_FRAME_MAX - 24 * 1024;
+
 /// The sizes that a message must stay below.
 ///
 /// ```

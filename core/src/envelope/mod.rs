@@ -11,6 +11,6 @@ mod republish;
 pub use error::EnvelopeError;
 pub use history::{History, PastAttempt};
 pub use incoming::{DecodeError, Incoming};
-pub use limits::{DEFAULT_FRAME_MAX, Limits, TooLarge};
+pub use limits::{DEFAULT_FRAME_MAX, Limits, MAX_DELAYED_HEADER, TooLarge};
 pub use outgoing::Envelope;
 pub use republish::{Failure, Republish, fit_header, republish, set_due};

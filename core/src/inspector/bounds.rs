@@ -20,6 +20,8 @@ pub struct ScanLimits {
     pub(super) letters: u16,
     pub(super) bytes: usize,
     pub(super) time: Duration,
+    /// That the queue's limit of deliveries is never reached is certain, whatever could be checked.
+    pub(super) trusting: bool,
 }
 
 impl Default for ScanLimits {
@@ -28,6 +30,7 @@ impl Default for ScanLimits {
             letters: 10_000,
             bytes: 64 * 1024 * 1024,
             time: MAX_TIME,
+            trusting: false,
         }
     }
 }

@@ -19,6 +19,7 @@ enum Kind {
     Lock { lock: String, error: BrokerError },
     Missing,
     Topology(TopologyError),
+    Unchecked { deliveries: u32 },
     Broker(BrokerError),
 }
 
@@ -48,6 +49,10 @@ impl InspectError {
             BrokerErrorKind::NotFound => Self::new(queue, Kind::Missing),
             _ => Self::new(queue, Kind::Topology(error)),
         }
+    }
+
+    pub(super) fn unchecked(queue: &str, deliveries: u32) -> Self {
+        Self::new(queue, Kind::Unchecked { deliveries })
     }
 
     fn new(queue: &str, kind: Kind) -> Self {
@@ -92,6 +97,13 @@ impl fmt::Display for InspectError {
                 f,
                 "`{queue}` is not safe to look at, because each look counts as a delivery there: {error}"
             ),
+            Kind::Unchecked { deliveries } => write!(
+                f,
+                "a letter in `{queue}` was delivered {deliveries} times before, each look is one more, and whether there is a limit could not be \
+                 checked: RabbitMQ 4.0 to 4.2 destroy letters after the 20th where none is set. Do not look again before the queue has \
+                 `x-delivery-limit` 2147483647 as its argument, or a policy with that `delivery-limit` (`Topology::policies` has the \
+                 command); then say so with `DeadLetters::trusting_the_delivery_limit`"
+            ),
             Kind::Broker(error) => write!(f, "the inspection of `{queue}` has ended early: {error}"),
         }
     }
@@ -102,7 +114,7 @@ impl std::error::Error for InspectError {
         match &self.kind {
             Kind::Connect(error) | Kind::Broker(error) | Kind::Lock { error, .. } => Some(error),
             Kind::Topology(error) => Some(error),
-            Kind::Busy | Kind::Missing => None,
+            Kind::Busy | Kind::Missing | Kind::Unchecked { .. } => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
 use super::bounds::Scan;
@@ -27,8 +28,8 @@ impl DeadLetters {
     /// Puts exported letters among these dead letters: with their ids, attempts and records as they were, one hop on. Each is confirmed. Await it, or say
     /// more first. To have them worked on, [redrive](Self::redrive) them afterwards.
     ///
-    /// A letter that is here already, by its id and its hop, as after an earlier import of the same line, is left out and reported as
-    /// such. One that was imported and has been redriven or discarded since is not remembered, and comes again.
+    /// A letter that is here already, by its id and its hop, is left out and reported as such: one that was exported and never left, or
+    /// one of an earlier import of the same line. One that was imported and has been redriven or discarded since is not remembered, and comes again.
     pub fn import(&self, lines: impl Into<String>) -> Import {
         Import {
             letters: self.clone(),
@@ -62,11 +63,11 @@ impl Import {
     }
 
     async fn run(self) -> Result<ImportReport, InspectError> {
-        let (mut known, mut scan) = (BTreeSet::new(), None);
+        let (mut known, mut scan) = (Known::default(), None);
         if !self.again {
             match self.letters.list(Filter::all()).await {
                 Ok(here) => {
-                    known.extend(here.found.iter().map(named));
+                    known.here.extend(here.found.iter().map(named));
                     scan = Some(here.scan);
                 }
                 // The first publish makes it.
@@ -85,8 +86,12 @@ impl Import {
                 continue;
             }
             flying.push_back(self.line(number, text, &mut known).await);
-            if flying.len() >= WINDOW {
-                report.lines.extend(flying.next().await);
+            while let Some(line) = match flying.len() >= WINDOW {
+                true => flying.next().await,
+                false => flying.next().now_or_never().flatten(),
+            } {
+                known.stopped |= line.is_unanswered();
+                report.lines.push(line);
             }
         }
         report.lines.extend(flying.collect::<Vec<_>>().await);
@@ -98,19 +103,24 @@ impl Import {
         &self,
         number: usize,
         text: &str,
-        known: &mut BTreeSet<Name>,
+        known: &mut Known,
     ) -> Pin<Box<dyn Future<Output = ImportedLine> + Send>> {
-        let letter = match line::read(text).and_then(|letter| one_hop_on(&letter)) {
-            Ok(letter) => letter,
+        let read =
+            line::read(text).and_then(|letter| Ok((named(&DeadLetterRecord::read(&letter)), one_hop_on(&letter)?)));
+        let (exported, letter) = match read {
+            Ok(read) => read,
             Err(fault) => return done(number, None, Imported::Invalid(fault)),
         };
         let record = DeadLetterRecord::read(&letter);
         let id = Some(record.id.clone());
-        if !self.again && !known.insert(named(&record)) {
+        if !self.again && !known.is_new(&exported, named(&record)) {
             return done(number, id, Imported::AlreadyHere);
         }
         if self.dry_run {
             return done(number, id, Imported::Stored);
+        }
+        if known.stopped {
+            return done(number, id, Imported::NotTried);
         }
         let rabbit = &self.letters.source.rabbit;
         let publish = Publish {
@@ -163,6 +173,25 @@ impl fmt::Debug for Import {
 /// What names one message: a job's id and its hop.
 type Name = (LetterId, u32);
 
+/// The letters that need not be imported.
+#[derive(Default)]
+struct Known {
+    /// In the queue when the import began.
+    here: BTreeSet<Name>,
+    /// Of this import.
+    imported: BTreeSet<Name>,
+    /// Nor shall any other be.
+    stopped: bool,
+}
+
+impl Known {
+    /// Whether a line's letter is neither here as it was exported, nor as an import makes it. What this import stores is compared only with
+    /// what it stores: two lines of one job, one hop apart, are two letters.
+    fn is_new(&mut self, exported: &Name, letter: Name) -> bool {
+        !self.here.contains(exported) && !self.here.contains(&letter) && self.imported.insert(letter)
+    }
+}
+
 fn named(record: &DeadLetterRecord) -> Name {
     (record.id.clone(), record.hop)
 }
@@ -191,6 +220,13 @@ pub struct ImportedLine {
     pub outcome: Imported,
 }
 
+impl ImportedLine {
+    /// Whether the broker does not answer publishes: each further line would have to wait for that to its deadline.
+    fn is_unanswered(&self) -> bool {
+        matches!(self.outcome, Imported::NotStored(Fate::NotSent | Fate::Unknown))
+    }
+}
+
 /// What an exported letter came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -203,6 +239,8 @@ pub enum Imported {
     Invalid(String),
     /// It was not stored, or nobody knows whether it was.
     NotStored(Fate),
+    /// It was not sent, because the broker did not answer for one before it. Import the lines again.
+    NotTried,
 }
 
 /// What an import did, or in a dry run would do.
@@ -240,6 +278,14 @@ impl fmt::Display for ImportReport {
         write!(
             f,
             "{stored} {would}imported, {here} here already, {invalid} lines are no letters, {failed} not stored"
-        )
+        )?;
+        let rest = self.count(|outcome| *outcome == Imported::NotTried);
+        if rest > 0 {
+            write!(f, "; stopped: the broker does not answer publishes, {rest} not tried")?;
+        }
+        match &self.scan {
+            Some(scan) if !scan.is_complete() => write!(f, "; some may be here twice: {scan}"),
+            _ => Ok(()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::broker::{Declaration, Session};
 use crate::connect::TopologyMode;
 use crate::queue::Queue;
 use crate::rabbit::Rabbit;
-use crate::topology::{Topology, ensure};
+use crate::topology::{Topology, verified};
 
 use super::error::InspectError;
 
@@ -56,17 +56,17 @@ impl Source {
     }
 
     /// Makes sure that looking does no harm: each look counts as a failed delivery, so the queue needs a limit that is never reached.
-    pub(super) async fn check(&self, session: &dyn Session) -> Result<(), InspectError> {
+    /// `false`: nobody here may know.
+    pub(super) async fn check(&self, session: &dyn Session) -> Result<bool, InspectError> {
         match self.rabbit.options().topology_mode() {
             TopologyMode::Declare | TopologyMode::Verify => {
                 let keeping = self.declaration();
-                let checking = ensure(session, TopologyMode::Verify, keeping.as_slice());
-                checking
+                verified(session, keeping.as_slice())
                     .await
                     .map_err(|error| InspectError::topology(&self.name, error))
             }
             // What policies say cannot be seen.
-            TopologyMode::Minimal | TopologyMode::None => Ok(()),
+            TopologyMode::Minimal | TopologyMode::None => Ok(false),
         }
     }
 

@@ -14,6 +14,7 @@ pub use enqueue::{Enqueue, EnqueueFuture, Submit, SubmitFuture};
 pub use error::{EnqueueError, TryEnqueueError};
 pub use middleware::{EnqueueMiddleware, EnqueueNext};
 pub use pending::Pending;
+pub(crate) use shared::MAX_DELAY;
 use shared::{Receipt, Shared};
 pub(crate) use targets::Targets;
 pub(crate) use ways::Ways;

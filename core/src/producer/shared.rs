@@ -16,7 +16,7 @@ use crate::rabbit::Rabbit;
 const SECONDS_A_DAY: u64 = 86_400;
 
 /// The longest time that a job may be enqueued ahead: a year, with room for a leap day.
-pub(super) const MAX_DELAY: Duration = Duration::from_secs(366 * SECONDS_A_DAY);
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(366 * SECONDS_A_DAY);
 
 /// What every enqueue needs. A [`Pending`] keeps it to its end: with the last of these the connections go.
 #[derive(Debug, Clone)]

@@ -23,7 +23,7 @@ pub async fn ensure(
             let bare: Vec<Declaration> = declarations.iter().map(policy::bare).collect();
             session.declare(&bare).await
         }
-        TopologyMode::Verify => verify(session, declarations).await,
+        TopologyMode::Verify => verify(session, declarations).await.map(drop),
         TopologyMode::None => Ok(()),
     };
     result.map_err(|(at, error)| TopologyError {
@@ -31,6 +31,17 @@ pub async fn ensure(
         error,
         mode,
     })
+}
+
+/// Asks whether each is there as the plan says, and changes nothing. `false`: not all of it could be asked for.
+pub(crate) async fn verified(session: &dyn Session, declarations: &[Declaration]) -> Result<bool, TopologyError> {
+    verify(session, declarations)
+        .await
+        .map_err(|(at, error)| TopologyError {
+            subject: describe(declarations.get(at)),
+            error,
+            mode: TopologyMode::Verify,
+        })
 }
 
 /// Asks whether each is there, and changes nothing: for what is published where nobody awaits its arrival, in a mode that relies on others to
@@ -52,8 +63,8 @@ pub(crate) async fn look(session: &dyn Session, declarations: &[Declaration]) ->
 }
 
 /// Asks whether each is there, then declares what is: an equal declaration changes nothing, a different one is refused.
-/// What this user may not ask is left unverified.
-async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(), (usize, BrokerError)> {
+/// What this user may not ask is left unverified: `false`.
+async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<bool, (usize, BrokerError)> {
     let mut unverified = Vec::new();
     for (at, declaration) in declarations.iter().enumerate() {
         match verify_one(session, declaration).await {
@@ -68,7 +79,7 @@ async fn verify(session: &dyn Session, declarations: &[Declaration]) -> Result<(
             "AMQP does not let this user see all of the topology"
         );
     }
-    Ok(())
+    Ok(unverified.is_empty())
 }
 
 /// The first of them: the ladder alone has 59 bindings.

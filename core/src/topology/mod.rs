@@ -9,8 +9,8 @@ mod plan;
 mod policy;
 
 pub use announce::{announce_delay_policies, announce_policies, announce_schedule_policies};
-pub(crate) use ensure::look;
 pub use ensure::{TopologyError, ensure};
+pub(crate) use ensure::{look, verified};
 pub(crate) use ladder::Route;
 pub use plan::Topology;
 pub use policy::Policy;

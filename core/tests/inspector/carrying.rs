@@ -1,6 +1,6 @@
 //! Exports and imports.
 
-use leveret::{DeadLetters, Filter, Imported, Message, Queue};
+use leveret::{DeadLetters, Filter, Imported, Message, Queue, ScanLimits};
 
 use super::{Bench, letter, names};
 
@@ -51,6 +51,44 @@ async fn what_is_here_already_is_not_imported_again() {
     // Unless they shall be there again
     let forced = bench.letters().import(text).even_again().await.unwrap();
     assert_eq!((forced.stored(), bench.ids("mail.dead").len()), (3, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_exported_and_never_left_is_not_imported() {
+    // Given letters that were exported and are still here
+    let bench = Bench::new().await;
+    bench.fill("mail.dead", 0..3);
+    let text = bench.letters().export(Filter::all()).await.unwrap().to_text();
+
+    // When they are imported into the same queue
+    let report = bench.letters().import(text.clone()).await.unwrap();
+
+    // Then all of them are here already
+    let outcomes: Vec<_> = report.lines.iter().map(|line| &line.outcome).collect();
+    assert_eq!(outcomes, [&Imported::AlreadyHere; 3], "{report}");
+    assert_eq!(bench.ids("mail.dead"), names(0..3));
+    assert!(!report.to_string().contains("partial"), "{report}");
+    // And where not all that is here was looked at, the report says so
+    let narrow = bench.letters().limits(ScanLimits::default().letters(1));
+    let partial = narrow.import(text).dry_run().await.unwrap();
+    assert_eq!(partial.stored(), 2, "{partial}");
+    assert!(partial.to_string().contains("partial: 1 of 3"), "{partial}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_lines_of_one_job_one_hop_apart_are_two_letters() {
+    // Given an export with the same job twice, the second one hop on
+    let bench = Bench::new().await;
+    let mut second = letter(1);
+    second.properties.headers.insert("leveret-hop".to_owned(), 5.into());
+    bench.put("mail.dead", &letter(1));
+    bench.put("mail.dead", &second);
+    let text = bench.letters().export(Filter::all()).await.unwrap().to_text();
+    bench.broker.purge("mail.dead");
+
+    // When it is imported, then both come
+    let report = bench.letters().import(text).await.unwrap();
+    assert_eq!(report.stored(), 2, "{report}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,6 +160,31 @@ async fn a_queue_in_which_looking_does_harm_is_not_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_limit_of_deliveries_is_unknown_a_scan_ends_long_before_it() {
+    for mode in [TopologyMode::Minimal, TopologyMode::None] {
+        // Given letters in a queue whose limit may not be asked for
+        let bench = Bench::new().await;
+        bench.fill("mail.dead", 0..3);
+        let options = ConnectOptions::default().topology(mode);
+        let rabbit = Rabbit::with_broker(std::sync::Arc::new(bench.broker.clone()), options).unwrap();
+        let letters = DeadLetters::of(&rabbit, &super::MAIL);
+
+        // When they are looked at ten times, then the next look says what to set, and they are where they were
+        for _ in 0..10 {
+            letters.list(Filter::all()).await.unwrap();
+        }
+        let error = letters.list(Filter::all()).await.unwrap_err();
+        assert!(error.to_string().contains("x-delivery-limit"), "{error}");
+        assert_eq!(bench.ids("mail.dead"), names(0..3));
+
+        // And whoever has set it, or can ask for it, goes on
+        let trusting = letters.trusting_the_delivery_limit().limits(ScanLimits::default());
+        assert_eq!(trusting.list(Filter::all()).await.unwrap().found.len(), 3);
+        assert_eq!(bench.letters().list(Filter::all()).await.unwrap().found.len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_inspectors_take_turns() {
     // Given somebody who inspects
     let bench = Bench::new().await;

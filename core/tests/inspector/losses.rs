@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use leveret::broker::memory::{Fault, FaultPoint, Moment};
-use leveret::{Filter, RedriveEvent};
+use leveret::{Filter, Imported, RedriveEvent};
 
 use super::{Bench, names};
 
@@ -107,4 +107,29 @@ async fn while_no_publish_is_answered_no_letter_is_removed() {
     // Then all are still dead, and nothing is reported as sent
     assert_eq!((report.redriven.len(), report.stopped.is_some()), (0, true), "{report}");
     assert_eq!(bench.ids("mail.dead"), names(0..5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_ends_with_the_first_line_that_is_not_answered_for() {
+    // Given an export, and a broker that answers no publish
+    let bench = Bench::new().await;
+    bench.fill("mail.dead", 0..400);
+    let text = bench.letters().export(Filter::all()).await.unwrap().to_text();
+    bench.broker.purge("mail.dead");
+    bench.broker.set_faults(|point| match point {
+        FaultPoint::Publish => Fault::LoseAnswer,
+        _ => Fault::None,
+    });
+
+    // When it is imported
+    let report = bench.letters().import(text).await.unwrap();
+
+    // Then only those that were on their way were sent, and the rest says that it was not
+    let count = |is: fn(&Imported) -> bool| report.lines.iter().filter(|line| is(&line.outcome)).count();
+    let sent = count(|outcome| matches!(outcome, Imported::NotStored(_)));
+    let rest = count(|outcome| *outcome == Imported::NotTried);
+    assert_eq!((report.lines.len(), sent + rest), (400, 400), "{report}");
+    assert!((1..=100).contains(&sent), "{report}");
+    assert!(report.to_string().contains("300 not tried"), "{report}");
+    assert_eq!(report.lines[399].id.as_ref().unwrap().as_str(), "399");
 }

@@ -80,6 +80,22 @@ async fn spaced_letters_arrive_one_after_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_would_wait_for_more_than_a_year_stays() {
+    // Given two letters
+    let bench = Bench::new().await;
+    bench.fill("mail.dead", 0..2);
+
+    // When they are sent back as far apart as a duration can be, then the first one goes, and the second is refused
+    let order = bench.letters().redrive(Filter::all()).spaced(Duration::MAX);
+    let report = order.await.unwrap();
+    assert_eq!((report.redriven.len(), report.refused.len()), (1, 1), "{report}");
+    let why = &report.refused[0].why;
+    assert_eq!(*why, Refusal::TooLate { wait: Duration::MAX });
+    assert!(why.to_string().contains("a year is the most"), "{why}");
+    assert_eq!((bench.ids("mail"), bench.ids("mail.dead")), (names([0]), names([1])));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_back_again_and_again_stays_unless_it_is_forced() {
     // Given a letter that is sent back and dies, as often as is allowed
     let bench = Bench::new().await;

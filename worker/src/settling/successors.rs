@@ -5,7 +5,9 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use leveret::broker::Declaration;
-use leveret::envelope::{DEFAULT_FRAME_MAX, Failure, Republish, fit_header, headers, republish, set_due};
+use leveret::envelope::{
+    DEFAULT_FRAME_MAX, Failure, MAX_DELAYED_HEADER, Republish, fit_header, headers, republish, set_due,
+};
 use leveret::runtime::{Lane, Target};
 use leveret::topology::{Topology, announce_delay_policies, announce_policies};
 use leveret::{Clock, ConnectOptions, DeadLetter, HeaderValue, Message, Queue, Rabbit, TopologyMode};
@@ -22,9 +24,6 @@ const ANY_WAIT: Duration = Duration::from_millis(1);
 
 /// What a wait is cut to: about as much as the delay ladder has.
 const LONGEST_WAIT: Duration = Duration::from_secs(600 * 86_400);
-
-/// The largest header frame of what waits: at each hop the broker writes a record into it.
-const MAX_DELAYED_HEADER: usize = DEFAULT_FRAME_MAX - 24 * 1024;
 
 /// Makes and publishes the successors of one queue's jobs: where they go, what goes into them, by which lane.
 #[derive(Debug)]

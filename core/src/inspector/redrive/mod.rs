@@ -110,6 +110,7 @@ impl Redrive {
     }
 
     /// Lets the jobs arrive one after another, this far apart, the first at once. They wait in the broker's delay ladder, not here.
+    /// A letter that would wait for more than a year is [refused](Refusal::TooLate).
     pub fn spaced(mut self, spacing: Duration) -> Self {
         self.rules.spacing = spacing;
         self
@@ -212,6 +213,11 @@ pub enum Refusal {
         /// The queue's name.
         queue: String,
     },
+    /// With the [spacing](Redrive::spaced) that was asked for it would wait for more than a year.
+    TooLate {
+        /// How long it would wait.
+        wait: Duration,
+    },
     /// It cannot be made into a message.
     Unsendable(String),
     /// Its job was not stored, or nobody knows whether it was.
@@ -229,6 +235,11 @@ impl fmt::Display for Refusal {
             Self::UnknownQueue { queue } => write!(
                 f,
                 "to let it wait for queue `{queue}` the definition of that queue is needed: name it with `knowing`, or redrive without a spacing"
+            ),
+            Self::TooLate { wait } => write!(
+                f,
+                "it would wait for {} days, and a year is the most; space the letters less far apart, or send fewer at once with `at_most`",
+                wait.as_secs() / 86_400
             ),
             Self::Unsendable(why) => write!(f, "it cannot be sent: {why}; export it, mend the line, import it"),
             Self::NotStored(Fate::Refused(why)) => write!(f, "its job was refused: {why}"),

@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{MAX_REDRIVES, Refusal, Rules};
 use crate::broker::Destination;
-use crate::envelope::{DEFAULT_FRAME_MAX, Republish, fit_header, headers, republish};
+use crate::envelope::{DEFAULT_FRAME_MAX, MAX_DELAYED_HEADER, Republish, fit_header, headers, republish};
 use crate::id::JobId;
 use crate::inspector::death::Death;
 use crate::inspector::record::DeadLetterRecord;
 use crate::inspector::source::Source;
 use crate::ledger::Target;
 use crate::message::{HeaderValue, Headers, Message};
+use crate::producer::MAX_DELAY;
 use crate::queue::Queue;
 use crate::topology::Route;
 
@@ -31,6 +32,9 @@ pub(super) fn plan(
 ) -> Result<Plan, Refusal> {
     if record.redriven >= MAX_REDRIVES && !rules.force {
         return Err(Refusal::TooOften { times: record.redriven });
+    }
+    if wait > MAX_DELAY {
+        return Err(Refusal::TooLate { wait });
     }
     let (queue, target) = way(record, message, source, (rules, wait))?;
     let message = successor(record, message, (wait, now))?;
@@ -117,16 +121,20 @@ fn successor(
     };
     let mut job = republish(letter, &id, 1, &Republish::Again);
     let table = &mut job.properties.headers;
-    begin_anew(table, now);
+    begin_anew(table, now + wait);
     table.insert(headers::REDRIVEN.to_owned(), record.redriven.saturating_add(1).into());
     if !wait.is_zero() {
         table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis(now + wait)));
     }
-    fit_header(job, DEFAULT_FRAME_MAX).map_err(|large| Refusal::Unsendable(large.to_string()))
+    let most = match wait.is_zero() {
+        true => DEFAULT_FRAME_MAX,
+        false => MAX_DELAYED_HEADER,
+    };
+    fit_header(job, most).map_err(|large| Refusal::Unsendable(large.to_string()))
 }
 
-/// Forgets what would end the job at once, or make a suspect of it again.
-fn begin_anew(table: &mut Headers, now: SystemTime) {
+/// Forgets what would end the job as soon as it is `due`, or make a suspect of it again.
+fn begin_anew(table: &mut Headers, due: SystemTime) {
     for name in [
         headers::DUE,
         headers::SUSPECT,
@@ -138,7 +146,7 @@ fn begin_anew(table: &mut Headers, now: SystemTime) {
     }
     let expires = table.get(headers::EXPIRES).and_then(HeaderValue::as_int);
     // Whoever sends it back wants it done all the same.
-    if expires.is_some_and(|expires| expires <= millis(now)) {
+    if expires.is_some_and(|expires| expires <= millis(due)) {
         table.remove(headers::EXPIRES);
     }
 }

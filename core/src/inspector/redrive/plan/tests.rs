@@ -138,6 +138,43 @@ async fn what_cannot_or_should_not_go_back_says_why() {
 }
 
 #[tokio::test]
+async fn an_expiry_that_ends_while_the_job_waits_is_forgotten() {
+    // Given letters that expire one and three seconds from now
+    let source = Source {
+        work: Some(Queue::new("mail")),
+        ..lost()
+    };
+    for (expires, kept) in [(10_000, [true, false]), (12_000, [true, true])] {
+        let letter = letter(&[(headers::EXPIRES, HeaderValue::Int(expires))]);
+        // When they are sent back at once, and to wait for two seconds
+        let keeps = [0, 2].map(|wait| {
+            let plan = planned(&letter, &source, &Rules::default(), Duration::from_secs(wait)).expect("it can go");
+            plan.message.properties.headers.contains_key(headers::EXPIRES)
+        });
+        // Then they keep it where it does not end before they arrive
+        assert_eq!(keeps, kept, "{expires}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_leaves_room_for_what_the_ladder_writes() {
+    // Given a letter whose error's text makes it fit a frame, and no more than that
+    let error = HeaderValue::from("x".repeat(DEFAULT_FRAME_MAX - 1_000).as_str());
+    let letter = letter(&[(headers::ORIGIN, "mail".into()), (headers::FAILURE_ERROR, error)]);
+    let source = Source {
+        work: Some(Queue::new("mail")),
+        ..lost()
+    };
+
+    // When it is sent back at once, then the text goes with it; when it waits, it does not
+    for (wait, most) in [(0, DEFAULT_FRAME_MAX), (1, MAX_DELAYED_HEADER)] {
+        let plan = planned(&letter, &source, &Rules::default(), Duration::from_secs(wait)).expect("it can go");
+        let whole = plan.message.properties.headers.contains_key(headers::FAILURE_ERROR);
+        assert_eq!((whole, plan.message.header_size() <= most), (wait == 0, true));
+    }
+}
+
+#[tokio::test]
 async fn letters_without_an_id_become_different_jobs() {
     let mut letter = letter(&[(headers::ORIGIN, "mail".into())]);
     letter.properties.message_id = None;
