@@ -129,10 +129,18 @@ pub(crate) struct JoinedPuller {
 
 impl JoinedPuller {
     /// A channel for each.
-    pub(crate) async fn open(session: &dyn Session, sources: &[String]) -> Result<Self, BrokerError> {
+    pub(crate) async fn open(
+        session: &dyn Session,
+        sources: &[String],
+        mode: TopologyMode,
+    ) -> Result<Self, BrokerError> {
         let mut parts = Vec::new();
-        for source in sources {
-            parts.push(session.puller(source).await?);
+        for (at, source) in sources.iter().enumerate() {
+            match session.puller(source).await {
+                Ok(puller) => parts.push(puller),
+                Err(error) if may_be_missing(&error, mode) && at + 1 < sources.len() => tell_missing(source),
+                Err(error) => return Err(error),
+            }
         }
         Ok(Self { parts })
     }
@@ -185,7 +193,7 @@ fn offer<T>(
 }
 
 /// Who declares nothing may never have made the queue for due jobs: without delays none is needed.
-fn may_be_missing(error: &BrokerError, mode: TopologyMode) -> bool {
+pub(crate) fn may_be_missing(error: &BrokerError, mode: TopologyMode) -> bool {
     error.kind() == BrokerErrorKind::NotFound && mode == TopologyMode::None
 }
 
