@@ -136,11 +136,18 @@ impl JoinedPuller {
     ) -> Result<Self, BrokerError> {
         let mut parts = Vec::new();
         for (at, source) in sources.iter().enumerate() {
-            match session.puller(source).await {
-                Ok(puller) => parts.push(puller),
-                Err(error) if may_be_missing(&error, mode) && at + 1 < sources.len() => tell_missing(source),
-                Err(error) => return Err(error),
+            // A puller opens without its queue, and only its first pull would fail.
+            if mode == TopologyMode::None && at + 1 < sources.len() {
+                match session.inspect(source).await {
+                    Ok(_) => {}
+                    Err(error) if may_be_missing(&error, mode) => {
+                        tell_missing(source);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
+            parts.push(session.puller(source).await?);
         }
         Ok(Self { parts })
     }
