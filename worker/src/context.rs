@@ -176,7 +176,8 @@ impl Context {
         self.attempt.max_attempts()
     }
 
-    /// Whether a failure of this run makes a dead letter, whatever it is.
+    /// Whether a failure of this run makes a dead letter, unless a rule says otherwise: one that answers with a policy of more attempts
+    /// ([`Retry::With`](crate::Retry::With)) makes a retry of it.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt() >= self.max_attempts()

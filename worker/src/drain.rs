@@ -10,7 +10,7 @@ use leveret::topology::Topology;
 use leveret::{Backoff, Queue, Rabbit};
 
 use crate::health::QueueState;
-use crate::joined::sources;
+use crate::joined::{may_be_missing, sources};
 use crate::pulse::Beat;
 use crate::run_error::RunError;
 use crate::running::Controls;
@@ -134,11 +134,16 @@ impl Drain {
     }
 
     async fn ask(&self, session: &dyn Session) -> Result<Depths, (String, BrokerError)> {
+        let mode = self.rabbit.options().topology_mode();
         let mut depths = Depths::new();
         for (queue, sources) in &self.sources {
             let mut sum = QueueDepth { ready: 0, consumers: 0 };
-            for source in sources {
-                let depth = session.inspect(source).await.map_err(|error| (source.clone(), error))?;
+            for (at, source) in sources.iter().enumerate() {
+                let depth = match session.inspect(source).await {
+                    Ok(depth) => depth,
+                    Err(error) if may_be_missing(&error, mode) && at + 1 < sources.len() => continue,
+                    Err(error) => return Err((source.clone(), error)),
+                };
                 sum.ready += depth.ready;
                 sum.consumers = sum.consumers.max(depth.consumers);
             }
@@ -195,8 +200,10 @@ impl Drain {
     }
 }
 
+/// Whether each queue is consumed, be it one job at a time: a probing goes on for as long as the queue is empty.
 fn all_consumed(states: &BTreeMap<String, QueueState>) -> bool {
-    states.values().all(|state| *state == QueueState::Consuming)
+    let is_consumed = |state: &QueueState| matches!(state, QueueState::Consuming | QueueState::Probing { .. });
+    states.values().all(is_consumed)
 }
 
 /// What a drain left behind, and what it could not see.

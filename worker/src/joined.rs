@@ -129,9 +129,24 @@ pub(crate) struct JoinedPuller {
 
 impl JoinedPuller {
     /// A channel for each.
-    pub(crate) async fn open(session: &dyn Session, sources: &[String]) -> Result<Self, BrokerError> {
+    pub(crate) async fn open(
+        session: &dyn Session,
+        sources: &[String],
+        mode: TopologyMode,
+    ) -> Result<Self, BrokerError> {
         let mut parts = Vec::new();
-        for source in sources {
+        for (at, source) in sources.iter().enumerate() {
+            // A puller opens without its queue, and only its first pull would fail.
+            if mode == TopologyMode::None && at + 1 < sources.len() {
+                match session.inspect(source).await {
+                    Ok(_) => {}
+                    Err(error) if may_be_missing(&error, mode) => {
+                        tell_missing(source);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             parts.push(session.puller(source).await?);
         }
         Ok(Self { parts })
@@ -185,7 +200,7 @@ fn offer<T>(
 }
 
 /// Who declares nothing may never have made the queue for due jobs: without delays none is needed.
-fn may_be_missing(error: &BrokerError, mode: TopologyMode) -> bool {
+pub(crate) fn may_be_missing(error: &BrokerError, mode: TopologyMode) -> bool {
     error.kind() == BrokerErrorKind::NotFound && mode == TopologyMode::None
 }
 

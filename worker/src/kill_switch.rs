@@ -15,6 +15,7 @@ use std::time::Duration;
 /// |---|---|
 /// | done, cancelled | good |
 /// | error, panic, timeout | failed, whether a retry or a dead letter follows |
+/// | failed, and expired before its next attempt | nothing, because it ends as expired |
 /// | rejected, snoozed, expired, interrupted, undecodable, of an unknown type | nothing: it says something of the job, and nothing of the others |
 ///
 /// Each worker has a switch of its own for each queue, and finds out by itself. Its state is in

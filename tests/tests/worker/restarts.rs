@@ -1,13 +1,23 @@
 //! Rolling restarts, over and over.
 
+use leveret::Queue;
 use leveret_worker::{Context, State};
 
 use crate::kit::*;
 
 #[tokio::test]
 async fn a_hundred_and_fifty_restarts_make_no_dead_letter_of_jobs_that_nobody_finished() {
-    // Given twenty jobs whose handler gives up at each shutdown, on a queue that allows a hundred deliveries
-    let bench = Bench::new(own_queue("restarts")).await;
+    restart_over_and_over(own_queue("restarts")).await;
+}
+
+#[tokio::test]
+async fn nor_do_they_on_a_classic_queue_that_counts_no_deliveries() {
+    restart_over_and_over(own_queue("classic-restarts").classic()).await;
+}
+
+async fn restart_over_and_over(queue: Queue) {
+    // Given twenty jobs whose handler gives up at each shutdown; a quorum queue allows a hundred deliveries
+    let bench = Bench::new(queue).await;
     let probe = Probe::new();
     let polite = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<(), String> {
         probe.run(note.number, &context);

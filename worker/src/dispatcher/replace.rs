@@ -7,8 +7,8 @@ use leveret::envelope::{Republish, headers};
 
 use super::hand::Stage;
 use super::{Dispatcher, Phase, Role};
-use crate::settling::{Purpose, Sent, Successor};
-use crate::verdict::Ended;
+use crate::settling::{Deed, Purpose, Sent, Successor};
+use crate::verdict::{Ended, Fault, Verdict};
 
 /// A job is run once more on its delivery only if it gets its whole time limit, or at least this.
 const WORTH_A_RUN: Duration = Duration::from_secs(60);
@@ -22,7 +22,20 @@ impl Dispatcher {
         };
         match self.wires.successors.make(&held.attempt, purpose, why) {
             Ok(successor) => self.begin(number, Arc::new(successor)),
-            Err(why) => self.gave_up(number, purpose, &why),
+            Err(too_large) if purpose.would_be_early() => self.bury(number, &too_large),
+            Err(too_large) => self.gave_up(number, purpose, &too_large),
+        }
+    }
+
+    /// What can never wait and must not run at once is a dead letter.
+    fn bury(&mut self, number: u64, why: &str) {
+        let fault = Fault {
+            reason: "failed",
+            error: format!("the job was to come again later, and cannot wait: {why}"),
+        };
+        match self.wires.successors.deed(Verdict::DeadLetter { fault }) {
+            Deed::Replace { purpose, why } => self.replace(number, purpose, &why),
+            _ => self.leave_to_the_broker(number),
         }
     }
 
@@ -81,6 +94,7 @@ impl Dispatcher {
             }
             Purpose::NoteCrash | Purpose::PutAside { .. } => self.requeue(number),
             Purpose::Arm { .. } => self.leave_to_the_broker(number),
+            Purpose::Retry { .. } | Purpose::Snooze { .. } if purpose.would_be_early() => self.bury(number, why),
             Purpose::Retry { .. } => self.run_again_here(number, 1),
             Purpose::Snooze { .. } => self.run_again_here(number, 0),
             Purpose::Unknown { .. } => {

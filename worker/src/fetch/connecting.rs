@@ -106,7 +106,7 @@ impl Place {
         let (queue, mode) = (self.queue.name(), self.rabbit.options().topology_mode());
         match ensure(session, mode, self.successors.declarations()).await {
             Ok(()) => {
-                let puller = JoinedPuller::open(session, self.successors.sources()).await;
+                let puller = JoinedPuller::open(session, self.successors.sources(), mode).await;
                 Ok(Box::new(puller.map_err(NotOpen::Broker)?))
             }
             Err(error) if error.is_final() => Err(NotOpen::Final(FetchError::topology(queue, error))),

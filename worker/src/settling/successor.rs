@@ -94,6 +94,11 @@ impl Purpose {
         }
     }
 
+    /// Whether its job would run too early on the delivery in hand.
+    pub(crate) fn would_be_early(self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::Snooze { .. }) && !self.wait().is_zero()
+    }
+
     /// How often it is tried where there is another way. What is to wait has time: run at once it would be early, and the ladder is never full.
     fn tries(self) -> u32 {
         match self.wait() {
@@ -154,7 +159,7 @@ pub(crate) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
         in_doubt |= fate == Fate::Unknown;
         // A copy in doubt may be stored: another way would make two of one job, and neither would say so.
         let may_give_up = successor.replaceable && !(in_doubt && successor.purpose.goes_on());
-        if may_give_up && (tries >= successor.purpose.tries() || is_hopeless(&fate)) {
+        if may_give_up && (tries >= successor.purpose.tries() || is_hopeless(&fate, successor.purpose)) {
             return Sent::GaveUp(told(&fate));
         }
         log_failure(&successor, &fate, tries);
@@ -169,9 +174,14 @@ pub(crate) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
     }
 }
 
-/// Whether the same message would be refused again, whatever changes in the broker.
-fn is_hopeless(fate: &Fate) -> bool {
-    matches!(fate, Fate::Refused(why) if !matches!(why, Why::Nacked))
+/// Whether the same message would be refused again. What is to wait has the time until somebody makes the ladder that is not there.
+fn is_hopeless(fate: &Fate, purpose: Purpose) -> bool {
+    match fate {
+        Fate::Refused(Why::Nacked) => false,
+        Fate::Refused(Why::Undeclared(_) | Why::Unroutable) => !purpose.would_be_early(),
+        Fate::Refused(_) => true,
+        _ => false,
+    }
 }
 
 fn told(fate: &Fate) -> String {

@@ -111,9 +111,9 @@ impl Successors {
 
     /// Whether a job that the broker has delivered so often before is given back by a confirmed copy rather than as it is. A copy starts
     /// to count anew: brokers up to 4.2 count what is given back as they count what a crash left behind, and a job that was never touched
-    /// must not become a suspect, let alone a dead letter.
+    /// must not become a suspect, let alone a dead letter. Of what a classic queue delivers again one only knows that it was delivered.
     pub(crate) fn returns_by_copy(&self, delivery_count: u32) -> bool {
-        delivery_count.saturating_add(1) >= CRASHES.min(self.queue.limit_of_deliveries())
+        self.queue.is_classic() || delivery_count.saturating_add(1) >= CRASHES.min(self.queue.limit_of_deliveries())
     }
 
     /// The message that takes a job's place.

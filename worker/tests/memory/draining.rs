@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use leveret::broker::memory::{Fault, FaultPoint};
-use leveret::{ConnectOptions, Job, Producer, Rabbit};
-use leveret_worker::{Context, ExitReport, JobError, Outcome, State, WorkerBuilder};
+use leveret::{ConnectOptions, Job, Producer, Rabbit, TopologyMode};
+use leveret_worker::{Context, ExitReport, Fetcher, JobError, KillSwitch, Outcome, State, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -248,6 +248,50 @@ async fn after_a_loss_a_drain_waits_until_the_broker_must_have_noticed() {
             "{waited} s with others: {others}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_although_a_kill_switch_waits_for_good_probes() {
+    // Given a queue that is empty once its kill switch trips
+    let stand = Stand::new();
+    for number in 0..5 {
+        let last = stand.producer.enqueue(Note { number }).max_attempts(1);
+        last.await.expect("stored");
+    }
+    let switch = KillSwitch::new().minimum(5).pause(Duration::from_secs(30));
+    let fail = async |_: Note| Err::<(), _>("the mail server is away");
+
+    // When
+    let begun = tokio::time::Instant::now();
+    let report = drain(stand.worker().register(fail).kill_switch(&MAIL, switch)).await;
+
+    // Then it ends after the pause
+    assert_eq!(report.queue("mail").map(|mail| mail.dead_lettered), Some(5));
+    assert!(report.is_drained() && begun.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounded_queue_whose_queue_for_due_jobs_nobody_made_is_drained_and_fetched_from() {
+    // Given a worker that declares nothing
+    let bounded = MAIL.max_length(100);
+    let stand = Stand::new();
+    stand.rabbit.declare(&bounded).await.expect("declared");
+    assert!(stand.broker.delete_queue("mail.due"));
+    let stand = Stand::on(stand.broker, TopologyMode::None);
+    stand.store(Note { number: 1 });
+    stand.store(Note { number: 2 });
+
+    // When a fetcher takes one job, and a drain the rest
+    let mut fetcher = Fetcher::connect(&stand.rabbit, &bounded).await.expect("connected");
+    let fetched = fetcher.fetch::<Note>().await.expect("connected").expect("one is there");
+    fetched.settle(()).await.expect("settled");
+    fetcher.close().await;
+    let report = drain(stand.worker().register(mixed).route::<Note>(bounded)).await;
+
+    // Then
+    assert!(report.is_drained());
+    assert_eq!(report.queue("mail").map(|mail| mail.completed), Some(1));
+    stand.wait_for_empty("mail").await;
 }
 
 #[tokio::test(start_paused = true)]

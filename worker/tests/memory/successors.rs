@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leveret::broker::memory::{Fault, FaultPoint};
-use leveret::{Job, Queue};
-use leveret_worker::{Context, JobError, State};
+use leveret::{Job, Queue, TopologyMode};
+use leveret_worker::{Context, JobError, Outcome, State};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::*;
@@ -93,6 +93,65 @@ async fn a_job_whose_retry_has_to_wait_and_is_refused_is_held_until_it_is_stored
     );
     stand.wait_for_empty("mail").await;
     assert_eq!(running.stop_mail().await.retried, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_to_wait_is_not_early_where_there_is_no_ladder_to_wait_in() {
+    // Given a queue that was made without a ladder, and workers that declare nothing
+    for mode in [TopologyMode::None, TopologyMode::Verify] {
+        let stand = Stand::new();
+        stand.rabbit.declare(&MAIL).await.expect("declared");
+        let stand = Stand::on(stand.broker, mode);
+        let (probe, mut watch) = probe();
+        // Odd ones fail, the others put themselves off.
+        let later = async |note: Note, State(probe): State<Probe>, context: Context| -> Result<Outcome, JobError> {
+            probe.run(note.number, &context);
+            match note.number % 2 {
+                0 => Ok(Outcome::Snooze(Duration::from_secs(60))),
+                _ => Err(JobError::retry_in(Duration::from_secs(60), "not yet")),
+            }
+        };
+        let running = Running::start(stand.worker().state(probe).register(later)).await;
+
+        // When they ask to come again in a minute
+        for number in [1, 2] {
+            stand.store(Note { number });
+        }
+        assert_eq!((watch.started().await, watch.started().await), ((1, 1), (2, 1)));
+        tokio::time::sleep(Duration::from_secs(59)).await;
+
+        // Then they are held, and run once
+        assert!(watch.nothing_started(), "{mode:?}");
+        let depth = stand.broker.depth("mail").expect("declared");
+        assert_eq!((depth.ready, depth.unacked), (0, 2), "{mode:?}");
+        drop(running);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_headers_leave_no_room_for_a_wait_is_a_dead_letter_and_not_early() {
+    // Given a job whose headers nearly fill the frame
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let later = async |note: Note, State(probe): State<Probe>, context: Context| {
+        probe.run(note.number, &context);
+        Outcome::Snooze(Duration::from_secs(60))
+    };
+    let running = Running::start(stand.worker().state(probe).register(later)).await;
+    let mut message = foreign(Some("note"), br#"{"number":7}"#);
+    let headers = &mut message.properties.headers;
+    headers.insert("large".to_owned(), "x".repeat(115_000).into());
+
+    // When it puts itself off
+    let mail = leveret::broker::Destination::queue("mail");
+    stand.broker.publish_raw(&mail, &message).expect("stored");
+
+    // Then it has run once
+    assert_eq!(watch.started().await, (7, 1));
+    let dead = stand.dead_letters(1).await.remove(0);
+    assert_eq!(text(&dead, "leveret-failure-reason"), "failed");
+    assert!(watch.nothing_started());
+    drop(running);
 }
 
 #[tokio::test(start_paused = true)]

@@ -288,6 +288,24 @@ async fn a_job_that_outlives_every_shutdown_is_no_suspect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_one_of_a_classic_queue_that_counts_no_deliveries() {
+    let stand = Stand::new();
+    stand.producer.enqueue(Plain { number: 7 }).await.unwrap();
+    let hold = async |job: Plain, probe: State<Probe>, context: Context| {
+        hold(Note { number: job.number }, probe, context).await
+    };
+    for _ in 0..10 {
+        let (probe, mut watch) = probe();
+        let running = Running::start(stand.worker().state(probe).register(hold)).await;
+        assert_eq!(watch.started().await, (7, 1));
+        let report = running.stop().await.queue("plain").expect("it consumed it");
+        assert_eq!((report.interrupted, report.suspected), (1, 0));
+    }
+    assert_eq!(stand.broker.messages("plain").len(), 1);
+    assert!(stand.broker.messages("plain.suspect").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_worker_loses_with_its_connections_makes_no_suspects() {
     // Given a worker with one job that runs and nine that wait for its slot
     let stand = Stand::new();
