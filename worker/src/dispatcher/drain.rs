@@ -51,6 +51,8 @@ impl Dispatcher {
         self.close(superseded);
         self.channels.flush();
         self.close_retired_if_unused();
+        self.linger();
+        self.leave_if_empty();
     }
 
     /// The open channel is gone, or all are.

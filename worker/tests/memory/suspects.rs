@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leveret::broker::memory::MemoryBroker;
 use leveret::{Job, Queue, TopologyMode};
-use leveret_worker::{Context, QueueState, State, WorkerBuilder};
+use leveret_worker::{Context, KillSwitch, QueueState, State, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -394,5 +394,52 @@ async fn without_its_queue_a_suspect_is_run_as_it_came() {
     assert_eq!(watch.started().await, (7, 1));
     watch.let_go(1);
     stand.wait_for_empty("mail").await;
+    drop(running.stop().await);
+}
+
+/// Puts note 7 among the suspects, as one that was never started alone.
+fn put_aside(stand: &Stand) {
+    let envelope = leveret::Envelope::new(Note { number: 7 }).unwrap();
+    let mut message = envelope.to_message(&leveret::envelope::Limits::default()).unwrap();
+    let headers = &mut message.properties.headers;
+    headers.insert("leveret-suspect".to_owned(), 0u32.into());
+    let suspects = leveret::broker::Destination::queue("mail.suspect");
+    stand.broker.publish_raw(&suspects, &message).unwrap();
+}
+
+/// Trips after two failures, for hours.
+fn for_hours() -> KillSwitch {
+    let rules = KillSwitch::new().minimum(2).threshold(100);
+    rules
+        .window(Duration::from_secs(3_600))
+        .pause(Duration::from_secs(6 * 3_600))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_its_kill_switch_has_stopped_keeps_no_suspect_waiting() {
+    // Given a queue whose jobs have all failed and are settled, stopped for six hours
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fails = async |_: Letter| Err::<(), _>("the mail server is away");
+    let letters = Queue::new("letters").dead_letter(leveret::DeadLetter::Nack);
+    let builder = stand.worker().state(probe).register(fails).register(hold);
+    let builder = builder
+        .route::<Letter>(letters.clone())
+        .kill_switch(&letters, for_hours());
+    let running = Running::start(builder).await;
+    for number in [1, 2] {
+        let job = stand.producer.enqueue(Letter { number }).queue(&letters);
+        job.max_attempts(1).await.unwrap();
+    }
+    while !matches!(running.handle.state()["letters"], QueueState::Paused { .. }) {
+        running.handle.changed(&running.handle.state()).await;
+    }
+    settled_down().await;
+
+    // When there is a suspect, then it is run
+    put_aside(&stand);
+    assert_eq!(watch.started().await, (7, 1));
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
     drop(running.stop().await);
 }
