@@ -17,9 +17,7 @@ const RETURN_WAIT: Duration = Duration::from_secs(2);
 impl Dispatcher {
     /// Stops deliveries and gives back what was not touched. The channel stays, for what runs.
     pub(super) async fn halt(&mut self) {
-        while let Some(number) = self.hand.next_waiting() {
-            self.return_untouched(number);
-        }
+        self.return_waiting();
         if let Err(error) = self.channels.halt().await {
             tracing::warn!(queue = self.setup.plan.queue.name(), %error, "the consumer could not be cancelled");
             return self.lose_channels(false);
@@ -38,9 +36,7 @@ impl Dispatcher {
 
     /// The consumer is cancelled: its channel is kept for what runs, and the rest goes back.
     pub(super) fn retire(&mut self) {
-        while let Some(number) = self.hand.next_waiting() {
-            self.return_untouched(number);
-        }
+        self.return_waiting();
         self.set_channel_aside();
     }
 

@@ -443,3 +443,35 @@ async fn a_queue_that_its_kill_switch_has_stopped_keeps_no_suspect_waiting() {
     stand.wait_for_empty("mail.suspect").await;
     drop(running.stop().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_in_line_on_a_queue_that_trips_while_a_suspect_waits_go_back() {
+    // Given two jobs that run and two in line behind them, and a suspect that waits for all four
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fails = async |letter: Letter, State(probe): State<Probe>, context: Context| {
+        probe.hold(letter.number, &context).await;
+        Err::<(), _>("the mail server is away")
+    };
+    let letters = Queue::new("letters");
+    let builder = stand.worker().state(probe).register(fails).register(hold);
+    let builder = builder.concurrency(&letters, 2).prefetch(&letters, 4);
+    let running = Running::start(builder.kill_switch(&letters, for_hours())).await;
+    for number in 1..=4 {
+        let job = stand.producer.enqueue(Letter { number });
+        job.max_attempts(1).await.unwrap();
+    }
+    assert_eq!((watch.started().await.0, watch.started().await.0), (1, 2));
+    put_aside(&stand);
+    settled_down().await;
+    assert!(matches!(running.handle.state()["letters"], QueueState::Paused { .. }));
+
+    // When the two that run fail and trip the kill switch, then the two in line go back, and the suspect is run
+    watch.let_go(2);
+    settled_down().await;
+    assert_eq!(stand.broker.depth("letters").map(|depth| depth.unacked), Some(0));
+    assert_eq!(watch.started().await, (7, 1));
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
+    assert_eq!(running.stop().await.queue("letters").unwrap().returned, 2);
+}
