@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use leveret::broker::memory::MemoryBroker;
+use leveret::broker::memory::{Fault, FaultPoint, MemoryBroker, Moment};
 use leveret::{Job, Queue, TopologyMode};
 use leveret_worker::{Context, KillSwitch, QueueState, State, WorkerBuilder};
 use serde::{Deserialize, Serialize};
@@ -474,4 +474,45 @@ async fn jobs_in_line_on_a_queue_that_trips_while_a_suspect_waits_go_back() {
     watch.let_go(1);
     stand.wait_for_empty("mail.suspect").await;
     assert_eq!(running.stop().await.queue("letters").unwrap().returned, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_is_started_by_the_first_copy_that_counts_it_however_slow_the_broker_is() {
+    // Given a broker that takes seconds to deliver the copy that counts a suspect's start: the channel dies over the ack of the
+    // original, and the next consumer has to be asked for again and again
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(hold)).await;
+    let (mut acked, mut refusals) = (false, 6);
+    let copies = Arc::new(Mutex::new(0));
+    let published = Arc::clone(&copies);
+    stand.broker.set_faults(move |point| match point {
+        FaultPoint::Publish => {
+            *published.lock().unwrap() += 1;
+            Fault::None
+        }
+        FaultPoint::Settle => {
+            acked = true;
+            Fault::None
+        }
+        FaultPoint::Flush if acked && refusals == 6 => {
+            refusals -= 1;
+            Fault::KillChannel(Moment::After)
+        }
+        FaultPoint::Consume if refusals < 6 && refusals > 0 => {
+            refusals -= 1;
+            Fault::FailRpc(Moment::Before)
+        }
+        _ => Fault::None,
+    });
+
+    // When there is a suspect
+    put_aside(&stand);
+
+    // Then it is started without being disarmed and counted anew
+    assert_eq!(watch.started().await, (7, 1));
+    assert_eq!(*copies.lock().unwrap(), 1);
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
+    drop(running.stop().await);
 }
