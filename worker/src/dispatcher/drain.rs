@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::{Dispatcher, Phase, Stop};
 use crate::health::QueueState;
 use crate::joined::JoinedConsumer;
+use crate::settling::Sent;
 
 /// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
@@ -143,15 +144,18 @@ impl Dispatcher {
 
     /// Whatever is still in hand is left to the broker, which delivers it again.
     async fn abandon(&mut self) {
+        // Nothing else was done yet where the worker is aborted in the midst of its work.
+        if timeout(RETURN_WAIT, self.halt()).await.is_err() {
+            tracing::warn!(
+                queue = self.setup.plan.queue.name(),
+                "deliveries under way could not be given back"
+            );
+        }
         let report = &mut self.report;
         report.interrupted += self.tasks.attempts.len() as u64;
         report.left_unacked = self.hand.leases().count() as u64;
-        self.tasks.sendings.abort_all();
         self.tasks.attempts.abort_all();
-        let gone = async {
-            while self.tasks.sendings.join_next().await.is_some() {}
-            while self.tasks.attempts.join_next().await.is_some() {}
-        };
+        let gone = async { while self.tasks.attempts.join_next().await.is_some() {} };
         if timeout(ABORT_WAIT, gone).await.is_err() {
             tracing::error!(
                 queue = self.setup.plan.queue.name(),
@@ -163,14 +167,20 @@ impl Dispatcher {
 
     /// Of what a closed channel leaves behind the broker cannot tell that its worker did not crash.
     async fn give_back_what_was_aborted(&mut self) {
+        self.hand.withdraw_successors();
         for number in self.hand.running() {
             self.give_back(number);
         }
         self.channels.flush();
         let stored = async {
             while let Some(finished) = self.tasks.sendings.join_next().await {
-                if let Ok((number, sent)) = finished {
-                    self.successor_ended(number, sent);
+                match finished {
+                    Ok((number, Sent::Withdrawn { in_doubt: false })) if !self.hand.is_being_returned(number) => {
+                        self.give_back(number);
+                    }
+                    Ok((number, Sent::Withdrawn { .. })) => self.requeue(number),
+                    Ok((number, sent)) => self.successor_ended(number, sent),
+                    Err(_) => {}
                 }
             }
         };

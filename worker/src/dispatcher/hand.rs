@@ -15,7 +15,7 @@ use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::load::Load;
 use crate::registry::Entry;
-use crate::settling::Successor;
+use crate::settling::{Purpose, Successor};
 use crate::terms::Interruption;
 
 /// One delivery in hand.
@@ -37,6 +37,11 @@ impl Held {
     /// When the broker must have it back, given how long it may be held.
     pub(super) fn ends(&self, longest_hold: Duration) -> Duration {
         self.delivered.saturating_add(longest_hold)
+    }
+
+    fn is_being_returned(&self) -> bool {
+        matches!(&self.stage, Stage::Settling { successor, .. }
+            if matches!(successor.purpose, Purpose::Return | Purpose::PutAside { .. }))
     }
 }
 
@@ -198,6 +203,20 @@ impl Hand {
         });
         waiting.retain(|number| held.contains_key(number));
         self.load.take(before - held.len());
+    }
+
+    /// Takes every successor back that was not sent yet, but for those that give a job back.
+    pub(super) fn withdraw_successors(&mut self) {
+        for held in self.held.values_mut().filter(|held| !held.is_being_returned()) {
+            if let Stage::Settling { withdraw, .. } = &mut held.stage {
+                drop(withdraw.take());
+            }
+        }
+    }
+
+    /// Whether what is published in its place gives the job back.
+    pub(super) fn is_being_returned(&self, number: u64) -> bool {
+        self.held.get(&number).is_some_and(Held::is_being_returned)
     }
 
     /// Whether there is a job that a shutdown waits for beyond its grace.
