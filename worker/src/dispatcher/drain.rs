@@ -128,12 +128,20 @@ impl Dispatcher {
         }
     }
 
-    /// Jobs that must not be interrupted have their whole time limit, unless it is `over` before.
+    /// Jobs that must not be interrupted have their whole time limit, and then the time of one confirm, unless it is `over` before.
     async fn finish_what_must(&mut self, over: impl Future<Output = ()>) {
+        let confirm = self.wires.options.deadlines().confirm;
         let finish = async {
             while self.hand.must_finish() {
                 self.turn().await;
             }
+            let settle = async {
+                while self.hand.must_settle() {
+                    self.turn().await;
+                }
+            };
+            // What is not confirmed by then is given back: it does not run, so nothing is interrupted.
+            let _ = timeout(confirm, settle).await;
         };
         tokio::select! {
             biased;

@@ -219,12 +219,19 @@ impl Hand {
         self.held.get(&number).is_some_and(Held::is_being_returned)
     }
 
-    /// Whether there is a job that a shutdown waits for beyond its grace.
+    /// Whether a job runs that a shutdown waits for beyond its grace.
     pub(super) fn must_finish(&self) -> bool {
         self.held.values().any(|held| match &held.stage {
             Stage::Running(entry) => entry.terms.interruption == Interruption::Finish,
-            Stage::Settling { .. } => held.attempt.retrying.terms.interruption == Interruption::Finish,
-            Stage::Waiting(_) | Stage::Ended => false,
+            _ => false,
+        })
+    }
+
+    /// Whether the successor of such a job is being published.
+    pub(super) fn must_settle(&self) -> bool {
+        self.held.values().any(|held| {
+            let finishes = held.attempt.retrying.terms.interruption == Interruption::Finish;
+            finishes && matches!(held.stage, Stage::Settling { .. })
         })
     }
 
