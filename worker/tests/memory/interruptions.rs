@@ -253,8 +253,9 @@ async fn a_shutdown_waits_for_the_retry_of_a_job_that_must_finish_as_long_as_for
     let before = Instant::now();
     let report = running.stop().await;
 
-    // Then it waits for the grace and a confirm of 30 seconds, and gives the job back
-    assert_eq!(before.elapsed().as_secs(), 10 + 30);
+    // Then it waits for the grace, a confirm of 30 seconds and at most 2 to give the job back
+    let waited = before.elapsed().as_secs();
+    assert!((40..=42).contains(&waited), "{waited}");
     assert_eq!(report.queue("mail").map(|mail| mail.left_unacked), Some(1));
     stand
         .wait_for("mail", |depth| (depth.ready, depth.unacked) == (1, 0))
