@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::{Dispatcher, Phase, Stop};
 use crate::health::QueueState;
 use crate::joined::JoinedConsumer;
+use crate::settling::Sent;
 
 /// How long aborted handlers get to be gone. One that blocks its thread cannot be aborted, and must not keep the process.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
@@ -17,9 +18,7 @@ const RETURN_WAIT: Duration = Duration::from_secs(2);
 impl Dispatcher {
     /// Stops deliveries and gives back what was not touched. The channel stays, for what runs.
     pub(super) async fn halt(&mut self) {
-        while let Some(number) = self.hand.next_waiting() {
-            self.return_untouched(number);
-        }
+        self.return_waiting();
         if let Err(error) = self.channels.halt().await {
             tracing::warn!(queue = self.setup.plan.queue.name(), %error, "the consumer could not be cancelled");
             return self.lose_channels(false);
@@ -38,9 +37,7 @@ impl Dispatcher {
 
     /// The consumer is cancelled: its channel is kept for what runs, and the rest goes back.
     pub(super) fn retire(&mut self) {
-        while let Some(number) = self.hand.next_waiting() {
-            self.return_untouched(number);
-        }
+        self.return_waiting();
         self.set_channel_aside();
     }
 
@@ -51,6 +48,8 @@ impl Dispatcher {
         self.close(superseded);
         self.channels.flush();
         self.close_retired_if_unused();
+        self.linger();
+        self.leave_if_empty();
     }
 
     /// The open channel is gone, or all are.
@@ -129,12 +128,20 @@ impl Dispatcher {
         }
     }
 
-    /// Jobs that must not be interrupted have their whole time limit, unless it is `over` before.
+    /// Jobs that must not be interrupted have their whole time limit, and then the time of one confirm, unless it is `over` before.
     async fn finish_what_must(&mut self, over: impl Future<Output = ()>) {
+        let confirm = self.wires.options.deadlines().confirm;
         let finish = async {
             while self.hand.must_finish() {
                 self.turn().await;
             }
+            let settle = async {
+                while self.hand.must_settle() {
+                    self.turn().await;
+                }
+            };
+            // What is not confirmed by then is given back: it does not run, so nothing is interrupted.
+            let _ = timeout(confirm, settle).await;
         };
         tokio::select! {
             biased;
@@ -145,15 +152,18 @@ impl Dispatcher {
 
     /// Whatever is still in hand is left to the broker, which delivers it again.
     async fn abandon(&mut self) {
+        // Nothing else was done yet where the worker is aborted in the midst of its work.
+        if timeout(RETURN_WAIT, self.halt()).await.is_err() {
+            tracing::warn!(
+                queue = self.setup.plan.queue.name(),
+                "deliveries under way could not be given back"
+            );
+        }
         let report = &mut self.report;
         report.interrupted += self.tasks.attempts.len() as u64;
         report.left_unacked = self.hand.leases().count() as u64;
-        self.tasks.sendings.abort_all();
         self.tasks.attempts.abort_all();
-        let gone = async {
-            while self.tasks.sendings.join_next().await.is_some() {}
-            while self.tasks.attempts.join_next().await.is_some() {}
-        };
+        let gone = async { while self.tasks.attempts.join_next().await.is_some() {} };
         if timeout(ABORT_WAIT, gone).await.is_err() {
             tracing::error!(
                 queue = self.setup.plan.queue.name(),
@@ -165,14 +175,20 @@ impl Dispatcher {
 
     /// Of what a closed channel leaves behind the broker cannot tell that its worker did not crash.
     async fn give_back_what_was_aborted(&mut self) {
+        self.hand.withdraw_successors();
         for number in self.hand.running() {
             self.give_back(number);
         }
         self.channels.flush();
         let stored = async {
             while let Some(finished) = self.tasks.sendings.join_next().await {
-                if let Ok((number, sent)) = finished {
-                    self.successor_ended(number, sent);
+                match finished {
+                    Ok((number, Sent::Withdrawn { in_doubt: false })) if !self.hand.is_being_returned(number) => {
+                        self.give_back(number);
+                    }
+                    Ok((number, Sent::Withdrawn { .. })) => self.requeue(number),
+                    Ok((number, sent)) => self.successor_ended(number, sent),
+                    Err(_) => {}
                 }
             }
         };

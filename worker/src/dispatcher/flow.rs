@@ -1,5 +1,6 @@
 //! How much is fetched, where the queue has a kill switch. The decisions are the [`Breaker`](crate::kill_switch::Breaker)'s.
 
+use super::subscribe::leaving;
 use super::{Dispatcher, Next, Stop};
 use crate::health::QueueState;
 use crate::kill_switch::{Change, Evidence, Flow};
@@ -87,7 +88,7 @@ impl Dispatcher {
         }
     }
 
-    /// Most attempts fail: what was not started goes back, and nothing is fetched until the pause is over.
+    /// Most attempts fail: what was not started goes back, and nothing is fetched until the pause is over and what ran is settled.
     pub(super) async fn pause(&mut self) -> Next {
         let Some(rules) = self.breaker.as_ref().map(|breaker| *breaker.rules()) else {
             return Next::AtOnce;
@@ -96,40 +97,43 @@ impl Dispatcher {
         self.setup.reporter.set(QueueState::Paused { reason });
         self.halt().await;
         let mut consuming = self.wires.consuming.state();
+        let mut phase = self.setup.phase.clone();
         while let Flow::None { until } = self.flow() {
             let connection = consuming
                 .borrow_and_update()
                 .session()
                 .map(|(generation, _)| generation);
             self.follow(connection);
-            let now = self.wires.clock.now();
-            let over = tokio::time::sleep(until.saturating_sub(now));
-            let waited = async {
-                tokio::select! {
-                    biased;
-                    () = over => true,
-                    // An error means that the connection is closed for good, which `next_session` deals with.
-                    changed = consuming.changed() => changed.is_err(),
-                }
-            };
-            match self.serve_while_running(waited).await {
-                None => return Next::Leave,
-                Some(false) => {}
-                Some(true) => {
-                    let now = self.wires.clock.now();
-                    let begun = self
-                        .breaker
-                        .as_mut()
-                        .is_some_and(|breaker| breaker.wake(now.max(until)));
-                    tracing::info!(
-                        queue = self.setup.plan.queue.name(),
-                        begun,
-                        "the kill switch tries single jobs"
-                    );
-                }
+            let left = until.saturating_sub(self.wires.clock.now());
+            // What began before the pause must not pass for a probe; and only one channel can be kept for what runs.
+            if left.is_zero() && !self.channels.are_there() {
+                self.probe();
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = leaving(&mut phase) => return Next::Leave,
+                () = tokio::time::sleep(left), if !left.is_zero() => {}
+                // An error means that the connection is closed for good, which `next_session` deals with.
+                changed = consuming.changed() => if changed.is_err() {
+                    break;
+                },
+                // It stops nothing: there is no open consumer.
+                _ = self.turn() => {}
             }
         }
         Next::AtOnce
+    }
+
+    /// The pause is over.
+    fn probe(&mut self) {
+        let now = self.wires.clock.now();
+        let begun = self.breaker.as_mut().is_some_and(|breaker| breaker.wake(now));
+        tracing::info!(
+            queue = self.setup.plan.queue.name(),
+            begun,
+            "the kill switch tries single jobs"
+        );
     }
 
     /// Single jobs have ended well: the consumer that fetches them is done with, and one for all slots takes its place.

@@ -15,7 +15,7 @@ use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::load::Load;
 use crate::registry::Entry;
-use crate::settling::Successor;
+use crate::settling::{Purpose, Successor};
 use crate::terms::Interruption;
 
 /// One delivery in hand.
@@ -37,6 +37,11 @@ impl Held {
     /// When the broker must have it back, given how long it may be held.
     pub(super) fn ends(&self, longest_hold: Duration) -> Duration {
         self.delivered.saturating_add(longest_hold)
+    }
+
+    fn is_being_returned(&self) -> bool {
+        matches!(&self.stage, Stage::Settling { successor, .. }
+            if matches!(successor.purpose, Purpose::Return | Purpose::PutAside { .. }))
     }
 }
 
@@ -200,12 +205,33 @@ impl Hand {
         self.load.take(before - held.len());
     }
 
-    /// Whether there is a job that a shutdown waits for beyond its grace.
+    /// Takes every successor back that was not sent yet, but for those that give a job back.
+    pub(super) fn withdraw_successors(&mut self) {
+        for held in self.held.values_mut().filter(|held| !held.is_being_returned()) {
+            if let Stage::Settling { withdraw, .. } = &mut held.stage {
+                drop(withdraw.take());
+            }
+        }
+    }
+
+    /// Whether what is published in its place gives the job back.
+    pub(super) fn is_being_returned(&self, number: u64) -> bool {
+        self.held.get(&number).is_some_and(Held::is_being_returned)
+    }
+
+    /// Whether a job runs that a shutdown waits for beyond its grace.
     pub(super) fn must_finish(&self) -> bool {
         self.held.values().any(|held| match &held.stage {
             Stage::Running(entry) => entry.terms.interruption == Interruption::Finish,
-            Stage::Settling { .. } => held.attempt.retrying.terms.interruption == Interruption::Finish,
-            Stage::Waiting(_) | Stage::Ended => false,
+            _ => false,
+        })
+    }
+
+    /// Whether the successor of such a job is being published.
+    pub(super) fn must_settle(&self) -> bool {
+        self.held.values().any(|held| {
+            let finishes = held.attempt.retrying.terms.interruption == Interruption::Finish;
+            finishes && matches!(held.stage, Stage::Settling { .. })
         })
     }
 

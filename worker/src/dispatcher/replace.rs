@@ -69,6 +69,9 @@ impl Dispatcher {
                     self.report.stored(purpose);
                 }
                 self.done(number);
+                if matches!(purpose, Purpose::Arm { .. }) {
+                    self.linger_for_the_armed();
+                }
             }
             Sent::GaveUp(why) => self.gave_up(number, purpose, &why),
             Sent::Withdrawn { in_doubt: false } => self.withdrawn(number, successor),

@@ -90,6 +90,13 @@ impl Dispatcher {
         self.give_back(number);
     }
 
+    /// Gives back all that was not started.
+    pub(super) fn return_waiting(&mut self) {
+        while let Some(number) = self.hand.next_waiting() {
+            self.return_untouched(number);
+        }
+    }
+
     /// The broker dead-letters it. Nothing is remembered: whether it arrived there nobody tells us.
     pub(super) fn leave_to_the_broker(&mut self, number: u64) {
         if let Some((held, _)) = self.hand.remove(number)

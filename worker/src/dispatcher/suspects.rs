@@ -13,7 +13,7 @@ use crate::quiet::Solo;
 use crate::settling::Purpose;
 use crate::verdict::Ended;
 
-/// How long the worker is kept for suspects when none is there: the next is on its way, or the copy that counts a start.
+/// How long the worker is kept for suspects when none is there: the next is on its way.
 const LINGER: Duration = Duration::from_millis(500);
 
 impl Dispatcher {
@@ -109,6 +109,15 @@ impl Dispatcher {
     pub(super) fn linger(&mut self) {
         if self.solo.is_some() && self.linger.is_none() && self.hand.is_empty() {
             self.linger = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+    }
+
+    /// The copy that counts a start is stored and on its way: it gets as long as a slow broker may take. Were the worker given back before
+    /// it comes, it would have to be disarmed, and again each time.
+    pub(super) fn linger_for_the_armed(&mut self) {
+        if self.solo.is_some() && self.hand.is_empty() {
+            let patience = self.wires.options.deadlines().rpc;
+            self.linger = Some(Box::pin(tokio::time::sleep(patience.max(LINGER))));
         }
     }
 

@@ -9,6 +9,7 @@ use leveret::broker::ConsumerEvent;
 use super::hand::Stage;
 use super::{Dispatcher, Role, Stop};
 use crate::attempt;
+use crate::kill_switch::Flow;
 use crate::verdict::Ended;
 
 impl Dispatcher {
@@ -79,6 +80,10 @@ impl Dispatcher {
 
     /// Starts waiting jobs while there are slots. A slot is an attempt, so a job that waits for its successor holds none.
     fn fill_slots(&mut self) {
+        if matches!(self.flow(), Flow::None { .. }) {
+            // Whoever waits until nothing is in hand would wait as long as they do.
+            return self.return_waiting();
+        }
         while self.tasks.attempts.len() < self.slots()
             && let Some(number) = self.hand.next_waiting()
         {

@@ -232,6 +232,37 @@ async fn a_job_that_is_to_finish_still_ends_at_its_time_limit_and_at_a_second_si
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_retry_of_a_job_that_must_finish_as_long_as_for_one_confirm() {
+    // Given a job that has failed, and a broker that refuses its retry
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fails = async |note: Note, State(probe): State<Probe>, context: Context| {
+        probe.hold(note.number, &context).await;
+        Err::<(), _>("the mail server is away")
+    };
+    let builder = stand.worker().state(probe).register(fails);
+    let builder = builder.interruption::<Note>(Interruption::Finish);
+    let running = Running::start(builder.shutdown_grace(Duration::from_secs(10))).await;
+    stand.enqueue([7]).await;
+    assert_eq!(watch.started().await, (7, 1));
+    stand.nack_publishes();
+    watch.let_go(1);
+    settled_down().await;
+
+    // When the worker is shut down
+    let before = Instant::now();
+    let report = running.stop().await;
+
+    // Then it waits for the grace, a confirm of 30 seconds and at most 2 to give the job back
+    let waited = before.elapsed().as_secs();
+    assert!((40..=42).contains(&waited), "{waited}");
+    assert_eq!(report.queue("mail").map(|mail| mail.left_unacked), Some(1));
+    stand
+        .wait_for("mail", |depth| (depth.ready, depth.unacked) == (1, 0))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_consumer_timeout_is_explained() {
     for (take, parts) in [
         (

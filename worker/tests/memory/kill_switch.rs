@@ -150,6 +150,69 @@ async fn what_it_does_is_seen_and_what_was_not_started_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn jobs_that_outlast_the_pause_are_no_probes_and_keep_their_leases() {
+    for fails in [true, false] {
+        // Given a switch that has tripped while five long jobs ran, with a pause that is over before they are
+        let stand = Stand::new();
+        let (probe, mut watch) = probe();
+        let run = move |note: Note, State(probe): State<Probe>, context: Context| async move {
+            match note.number {
+                0..10 => return Err("the mail server is away"),
+                100.. => probe.hold(note.number, &context).await,
+                _ => {}
+            }
+            if fails && note.number == 100 {
+                Err("no answer")
+            } else {
+                Ok(())
+            }
+        };
+        let builder = stand.worker().state(probe).register(run).concurrency(&MAIL, 6);
+        let rules = KillSwitch::new()
+            .minimum(10)
+            .threshold(100)
+            .pause(Duration::from_secs(30));
+        let running = Running::start(builder.kill_switch(&MAIL, rules.probes(1))).await;
+        for number in 100..105 {
+            let job = stand.producer.enqueue(Note { number });
+            job.max_attempts(1)
+                .timeout(Duration::from_secs(1_200))
+                .await
+                .expect("stored");
+            assert_eq!(watch.started().await, (number, 1));
+        }
+        for number in 0..10 {
+            let job = stand.producer.enqueue(Note { number });
+            job.max_attempts(1).await.expect("stored");
+        }
+        wait_for_state(&running, "paused", is_paused).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+
+        // When one of them ends, then another worker is given none of them
+        watch.let_go(1);
+        assert_eq!(watch.ended().await, 100);
+        settled_down().await;
+        assert!(is_paused(&running.handle.state()["mail"]));
+        assert_eq!(
+            stand.broker.depth("mail").map(|depth| (depth.ready, depth.unacked)),
+            Some((0, 4))
+        );
+
+        // And once they have ended as well, a single job is tried, and all goes on
+        watch.let_go(4);
+        stand.wait_for("mail", |depth| depth.unacked == 0).await;
+        wait_for_state(&running, "probing", is_probing).await;
+        stand.enqueue([50]).await;
+        wait_for_state(&running, "going on", |state| *state == QueueState::Consuming).await;
+        stand.wait_for_empty("mail").await;
+        for number in 101..105 {
+            assert_eq!(watch.ended().await, number);
+        }
+        assert_eq!(running.stop_mail().await.dead_lettered, 10 + u64::from(fails));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn jobs_that_say_something_of_themselves_only_do_not_trip_it() {
     // Given jobs of which nine in ten snooze once, are rejected or are cancelled
     let stand = Stand::new();

@@ -266,3 +266,38 @@ async fn closing_the_connections_ends_the_worker_on_them() {
         .await;
     assert!(watch.nothing_started());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_makes_no_suspects_of_what_was_in_line_or_had_failed() {
+    // Given workers that are aborted in the midst of their work, with a job that runs, one that has failed and whose retry cannot
+    // be stored, and eight in line
+    let stand = Stand::new();
+    let run = async |note: Note, State(probe): State<Probe>, context: Context| {
+        probe.hold(note.number, &context).await;
+        Err::<(), _>("the mail server is away")
+    };
+    stand.rabbit.declare(&MAIL).await.expect("declared");
+    stand.enqueue(0..10).await;
+    for _ in 0..4 {
+        let (probe, mut watch) = probe();
+        let builder = stand.worker().concurrency(&MAIL, 1).prefetch(&MAIL, 20);
+        let running = Running::start(builder.state(probe).register(run)).await;
+        watch.started().await;
+        stand.nack_publishes();
+        watch.let_go(1);
+        watch.started().await;
+        stand.wait_for("mail", |depth| depth.unacked == 10).await;
+        stand.broker.heal();
+
+        // When
+        running.handle.abort();
+        let report = running.join().await;
+
+        // Then all go back, and none of them as one that may have crashed its worker
+        let mail = report.queue("mail").expect("consumed");
+        assert_eq!((mail.suspected, mail.returned), (0, 8));
+        stand
+            .wait_for("mail", |depth| (depth.ready, depth.unacked) == (10, 0))
+            .await;
+    }
+}

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use leveret::broker::memory::MemoryBroker;
+use leveret::broker::memory::{Fault, FaultPoint, MemoryBroker, Moment};
 use leveret::{Job, Queue, TopologyMode};
-use leveret_worker::{Context, QueueState, State, WorkerBuilder};
+use leveret_worker::{Context, KillSwitch, QueueState, State, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -412,5 +412,125 @@ async fn without_its_queue_a_suspect_is_run_as_it_came() {
     assert_eq!(watch.started().await, (7, 1));
     watch.let_go(1);
     stand.wait_for_empty("mail").await;
+    drop(running.stop().await);
+}
+
+/// Puts note 7 among the suspects, as one that was never started alone.
+fn put_aside(stand: &Stand) {
+    let envelope = leveret::Envelope::new(Note { number: 7 }).unwrap();
+    let mut message = envelope.to_message(&leveret::envelope::Limits::default()).unwrap();
+    let headers = &mut message.properties.headers;
+    headers.insert("leveret-suspect".to_owned(), 0u32.into());
+    let suspects = leveret::broker::Destination::queue("mail.suspect");
+    stand.broker.publish_raw(&suspects, &message).unwrap();
+}
+
+/// Trips after two failures, for hours.
+fn for_hours() -> KillSwitch {
+    let rules = KillSwitch::new().minimum(2).threshold(100);
+    rules
+        .window(Duration::from_secs(3_600))
+        .pause(Duration::from_secs(6 * 3_600))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_its_kill_switch_has_stopped_keeps_no_suspect_waiting() {
+    // Given a queue whose jobs have all failed and are settled, stopped for six hours
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fails = async |_: Letter| Err::<(), _>("the mail server is away");
+    let letters = Queue::new("letters").dead_letter(leveret::DeadLetter::Nack);
+    let builder = stand.worker().state(probe).register(fails).register(hold);
+    let builder = builder
+        .route::<Letter>(letters.clone())
+        .kill_switch(&letters, for_hours());
+    let running = Running::start(builder).await;
+    for number in [1, 2] {
+        let job = stand.producer.enqueue(Letter { number }).queue(&letters);
+        job.max_attempts(1).await.unwrap();
+    }
+    while !matches!(running.handle.state()["letters"], QueueState::Paused { .. }) {
+        running.handle.changed(&running.handle.state()).await;
+    }
+    settled_down().await;
+
+    // When there is a suspect, then it is run
+    put_aside(&stand);
+    assert_eq!(watch.started().await, (7, 1));
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
+    drop(running.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_in_line_on_a_queue_that_trips_while_a_suspect_waits_go_back() {
+    // Given two jobs that run and two in line behind them, and a suspect that waits for all four
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let fails = async |letter: Letter, State(probe): State<Probe>, context: Context| {
+        probe.hold(letter.number, &context).await;
+        Err::<(), _>("the mail server is away")
+    };
+    let letters = Queue::new("letters");
+    let builder = stand.worker().state(probe).register(fails).register(hold);
+    let builder = builder.concurrency(&letters, 2).prefetch(&letters, 4);
+    let running = Running::start(builder.kill_switch(&letters, for_hours())).await;
+    for number in 1..=4 {
+        let job = stand.producer.enqueue(Letter { number });
+        job.max_attempts(1).await.unwrap();
+    }
+    assert_eq!((watch.started().await.0, watch.started().await.0), (1, 2));
+    put_aside(&stand);
+    settled_down().await;
+    assert!(matches!(running.handle.state()["letters"], QueueState::Paused { .. }));
+
+    // When the two that run fail and trip the kill switch, then the two in line go back, and the suspect is run
+    watch.let_go(2);
+    settled_down().await;
+    assert_eq!(stand.broker.depth("letters").map(|depth| depth.unacked), Some(0));
+    assert_eq!(watch.started().await, (7, 1));
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
+    assert_eq!(running.stop().await.queue("letters").unwrap().returned, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_is_started_by_the_first_copy_that_counts_it_however_slow_the_broker_is() {
+    // Given a broker that takes seconds to deliver the copy that counts a suspect's start: the channel dies over the ack of the
+    // original, and the next consumer has to be asked for again and again
+    let stand = Stand::new();
+    let (probe, mut watch) = probe();
+    let running = Running::start(stand.worker().state(probe).register(hold)).await;
+    let (mut acked, mut refusals) = (false, 6);
+    let copies = Arc::new(Mutex::new(0));
+    let published = Arc::clone(&copies);
+    stand.broker.set_faults(move |point| match point {
+        FaultPoint::Publish => {
+            *published.lock().unwrap() += 1;
+            Fault::None
+        }
+        FaultPoint::Settle => {
+            acked = true;
+            Fault::None
+        }
+        FaultPoint::Flush if acked && refusals == 6 => {
+            refusals -= 1;
+            Fault::KillChannel(Moment::After)
+        }
+        FaultPoint::Consume if refusals < 6 && refusals > 0 => {
+            refusals -= 1;
+            Fault::FailRpc(Moment::Before)
+        }
+        _ => Fault::None,
+    });
+
+    // When there is a suspect
+    put_aside(&stand);
+
+    // Then it is started without being disarmed and counted anew
+    assert_eq!(watch.started().await, (7, 1));
+    assert_eq!(*copies.lock().unwrap(), 1);
+    watch.let_go(1);
+    stand.wait_for_empty("mail.suspect").await;
     drop(running.stop().await);
 }
