@@ -136,6 +136,7 @@ async fn a_job_is_held_as_well_where_nobody_knows_what_stands_behind_its_queue()
             stand.broker.delete_queue("mail.suspect");
             stand.broker.delete_queue("leveret.lost");
             stand.broker.delete_exchange("leveret.dead");
+            stand.broker.delete_exchange("leveret.delay.v1.deliver");
         }
         let stand = Stand::on(stand.broker, mode);
         let running = Running::start(
