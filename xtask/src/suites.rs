@@ -159,11 +159,18 @@ fn run_every(second: Option<&'static Version>) -> Result<()> {
     if let Some((version, root)) = second.zip(root) {
         runs.extend(ON_SECOND.iter().map(|suite| on(version, suite, &root, &[])));
     }
-    runs.sort_by_key(|run| {
-        let place = LONGEST.iter().position(|suite| run.name.starts_with(suite));
-        place.unwrap_or(LONGEST.len())
-    });
+    runs.sort_by_key(place);
     pool::run_all(runs)
+}
+
+/// The long ones first, but never a suite beside itself on another version: they need the same things at the same moment. The rest fills the gaps.
+fn place(run: &Run) -> usize {
+    let found = LONGEST.iter().position(|suite| run.name.starts_with(suite));
+    match found {
+        Some(place) if run.name.contains(" on ") => LONGEST.len() + place,
+        Some(place) => place,
+        None => 2 * LONGEST.len(),
+    }
 }
 
 /// The names of all test targets of the workspace.

@@ -9,7 +9,8 @@ use leveret_tests::{Cluster, Node, shared, taker};
 
 use crate::kit::*;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+/// A busy machine takes its time with three nodes and thirty queues.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How many messages a level has on the way to the next at once; those whose arrival it did not learn of before it ended are sent twice.
 const ON_THE_WAY: usize = 32;
