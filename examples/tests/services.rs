@@ -86,7 +86,10 @@ async fn a_signal_ends_web_service_and_worker_together_and_nothing_is_lost() {
     })
     .await;
     let health = http(&address, "GET /healthz", "").expect("an answer");
-    assert_eq!(health, (200, "ready; reports: consuming".to_owned()));
+    assert_eq!(
+        health,
+        (200, "ready; reports: consuming; reports.suspect: consuming".to_owned())
+    );
     for name in ["first", "second"] {
         let body = format!("{{\"name\": \"{name}\", \"pages\": 20}}");
         let (status, id) = http(&address, "POST /reports", &body).expect("an answer");

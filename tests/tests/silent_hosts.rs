@@ -102,9 +102,9 @@ async fn a_silent_host_costs_the_connect_deadline_and_leaves_no_thread() {
         // And whoever waits for a first connection is told after the time he gave
         let late = Rabbit::connect(options.startup_deadline(3 * DEADLINE)).await;
         let text = late.expect_err("silence").to_string();
+        // What the last try had come to when the time was over is no matter.
         assert!(
-            text.contains("no connection within 1.5s")
-                && text.contains(&format!("localhost:{port}: no handshake within 500ms")),
+            text.contains("no connection within 1.5s") && text.contains(&format!("localhost:{port}")),
             "{scheme} {silent:?}: {text}"
         );
         eventually("no thread is left", async || client_threads() == 0).await;
