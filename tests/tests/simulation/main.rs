@@ -24,7 +24,7 @@ const NAMED: &[(&str, u64)] = &[
 ];
 
 /// How many seeds a normal run tries; `LEVERET_SIM_SEEDS` overrides it.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 1_500;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -37,7 +37,7 @@ fn run(seed: u64) -> Story {
 }
 
 #[test]
-fn no_promise_breaks_under_any_of_ten_thousand_seeds() {
+fn no_promise_breaks_under_any_of_many_seeds() {
     let seeds = variable("LEVERET_SIM_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
     let started = Instant::now();
