@@ -13,4 +13,4 @@ pub use history::{History, PastAttempt};
 pub use incoming::{DecodeError, Incoming};
 pub use limits::{DEFAULT_FRAME_MAX, Limits, MAX_DELAYED_HEADER, TooLarge};
 pub use outgoing::Envelope;
-pub use republish::{Failure, Republish, fit_header, republish, set_due};
+pub use republish::{Failure, Republish, fit_header, mark_resent, republish, set_due};

@@ -107,6 +107,12 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
     successor
 }
 
+/// Tells whoever gets the message that it may not be the first copy: an earlier one was sent, and may be stored.
+pub fn mark_resent(message: &mut Message) {
+    let table = &mut message.properties.headers;
+    table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
+}
+
 /// Writes into a message when it is due, to the millisecond: sent through the delay ladder, it arrives then, however late it is sent.
 pub fn set_due(message: &mut Message, at: SystemTime) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -193,11 +193,7 @@ impl LaneTask {
 
     /// Takes up a new connection, or gives up the old one.
     fn follow_link(&mut self) {
-        let now = self
-            .link
-            .borrow_and_update()
-            .session()
-            .map(|(generation, _)| generation);
+        let now = self.link.borrow_and_update().generation();
         if self.generation == now {
             return;
         }

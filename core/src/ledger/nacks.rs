@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::renewal::mark_resent;
 use super::{Ledger, Resolved, Why};
+use crate::envelope::mark_resent;
 
 /// How long the publish of a queue without a limit is tried again after its first nack. A quorum queue nacks while it has no leader; an
 /// election takes less.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::Ledger;
 use super::returns::Returns;
-use crate::envelope::headers;
-use crate::message::{HeaderValue, Message};
+use crate::envelope::mark_resent;
 
 /// How often the ledger looks at who owes answers, while anybody does.
 const LOOK: Duration = Duration::from_secs(1);
@@ -93,10 +92,4 @@ impl<W> Ledger<W> {
         let line = entry.line;
         self.lines.put(line, seq);
     }
-}
-
-/// Tells whoever gets the message that it may not be the first copy.
-pub(super) fn mark_resent(message: &mut Message) {
-    let table = &mut message.properties.headers;
-    table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
 }

@@ -64,6 +64,12 @@ impl LinkState {
         }
     }
 
+    /// The number of the connection, if there is one.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        self.session().map(|(generation, _)| generation)
+    }
+
     /// Whether it is connected and takes publishes.
     #[must_use]
     pub fn is_up(&self) -> bool {

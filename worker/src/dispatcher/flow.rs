@@ -99,10 +99,7 @@ impl Dispatcher {
         let mut consuming = self.wires.consuming.state();
         let mut phase = self.setup.phase.clone();
         while let Flow::None { until } = self.flow() {
-            let connection = consuming
-                .borrow_and_update()
-                .session()
-                .map(|(generation, _)| generation);
+            let connection = consuming.borrow_and_update().generation();
             self.follow(connection);
             let left = until.saturating_sub(self.wires.clock.now());
             // What began before the pause must not pass for a probe; and only one channel can be kept for what runs.

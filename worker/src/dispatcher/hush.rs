@@ -69,10 +69,7 @@ impl Dispatcher {
         let mut consuming = self.wires.consuming.state();
         let mut quiet = self.setup.quiet.watch();
         loop {
-            let connection = consuming
-                .borrow_and_update()
-                .session()
-                .map(|(generation, _)| generation);
+            let connection = consuming.borrow_and_update().generation();
             self.follow(connection);
             self.leave_if_empty();
             if !self.is_to_be_quiet() {

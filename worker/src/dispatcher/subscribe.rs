@@ -21,7 +21,7 @@ impl Dispatcher {
         loop {
             let state = link.borrow_and_update().clone();
             // Channels do not outlive their connection: what was held on them comes again on the next.
-            self.follow(state.session().map(|(generation, _)| generation));
+            self.follow(state.generation());
             if *self.setup.phase.borrow() > Phase::Running {
                 return None;
             }
@@ -62,10 +62,7 @@ impl Dispatcher {
         let mut publishing = self.wires.publishing.state();
         let mut consuming = self.wires.consuming.state();
         loop {
-            let connection = consuming
-                .borrow_and_update()
-                .session()
-                .map(|(generation, _)| generation);
+            let connection = consuming.borrow_and_update().generation();
             self.follow(connection);
             let changed = async {
                 tokio::select! {

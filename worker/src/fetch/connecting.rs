@@ -75,11 +75,7 @@ impl Keeper {
 
     /// Channels do not outlive their connection.
     pub(super) fn follow(&mut self) {
-        let generation = self
-            .link
-            .borrow_and_update()
-            .session()
-            .map(|(generation, _)| generation);
+        let generation = self.link.borrow_and_update().generation();
         if let Some(channel) = &self.channel
             && Some(channel.generation) != generation
         {

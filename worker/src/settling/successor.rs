@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use leveret::envelope::headers;
+use leveret::envelope::mark_resent;
 use leveret::runtime::{Lane, Publish, Target};
-use leveret::{Backoff, Fate, HeaderValue, Message, Why};
+use leveret::{Backoff, Fate, Message, Why};
 
 /// The message that takes a job's place: its retry, its dead letter, or a plain copy.
 #[derive(Debug)]
@@ -65,11 +65,6 @@ impl Successor {
             ..*self
         }
     }
-}
-
-pub(super) fn mark_resent(message: &mut Message) {
-    let table = &mut message.properties.headers;
-    table.insert(headers::RESENT.to_owned(), HeaderValue::Bool(true));
 }
 
 impl Purpose {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use leveret::broker::Declaration;
 use leveret::envelope::{
-    DEFAULT_FRAME_MAX, Failure, MAX_DELAYED_HEADER, Republish, fit_header, headers, republish, set_due,
+    DEFAULT_FRAME_MAX, Failure, MAX_DELAYED_HEADER, Republish, fit_header, headers, mark_resent, republish, set_due,
 };
 use leveret::runtime::{Lane, Target};
 use leveret::topology::{Topology, announce_delay_policies, announce_policies};
 use leveret::{Clock, ConnectOptions, DeadLetter, HeaderValue, Message, Queue, Rabbit, TopologyMode};
 
 use super::Deed;
-use super::successor::{self, Purpose, Sent, Successor, mark_resent};
+use super::successor::{self, Purpose, Sent, Successor};
 use crate::context::Attempt;
 use crate::dispatcher::CRASHES;
 use crate::joined::sources;
