@@ -58,6 +58,11 @@ impl Reckoning {
         self.worked.extend(lines);
     }
 
+    /// The lines of all workers, in place of those that were added.
+    pub fn set_worked(&mut self, lines: Vec<Worked>) {
+        self.worked = lines;
+    }
+
     /// Adds a worker's lines about starts.
     pub fn add_started(&mut self, lines: impl IntoIterator<Item = Started>) {
         self.started.extend(lines);
@@ -80,7 +85,7 @@ impl Reckoning {
         self.with(Told::Confirmed).into_iter().filter(|id| !ended(id)).collect()
     }
 
-    /// Whether every job that was confirmed, and every one of `others`, has come to its end.
+    /// Whether every job that was confirmed has come to its end.
     pub fn is_settled(&self) -> bool {
         self.lost().is_empty()
     }
