@@ -102,11 +102,13 @@ impl Row {
             recovery.is_some_and(|took| took > within),
             format!("jobs were to flow within {within:?}"),
         );
+        let nothing_left = ended.is_some() && recovery.is_none();
+        let note = "nothing was left to do when the cause ended";
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),
             faults,
-            notes: Vec::new(),
+            notes: Vec::from_iter(nothing_left.then(|| note.to_owned())),
         }
     }
 
