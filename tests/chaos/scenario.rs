@@ -67,6 +67,9 @@ impl Load {
     }
 }
 
+/// What is left out where ten minutes are all there is, each with its reason: it takes longer than a minute.
+pub(crate) const LONG: &[&str] = &["cluster-rolling-restart", "cluster-both-killed", "cluster-quorum-lost"];
+
 /// Every scenario, in the order of the groups.
 pub(crate) fn all() -> Vec<Scenario> {
     [
@@ -76,4 +79,18 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::ours::SCENARIOS,
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_what_is_left_out_exists() {
+        let names: BTreeSet<&str> = all().iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(LONG.iter().all(|name| names.contains(name)));
+    }
 }
