@@ -87,7 +87,8 @@ impl Flow {
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-        arguments.extend(more.iter().map(|&text| text.to_owned()));
+        let more = self.load.options.worker.iter().chain(more);
+        arguments.extend(more.map(|&text| text.to_owned()));
         self.workers
             .push(Program::start("soak-worker", &name, &arguments, &self.directory));
         self.workers.len() - 1
@@ -237,6 +238,7 @@ fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: 
         ["--out", &out],
     ];
     let mut arguments: Vec<String> = pairs.concat().into_iter().map(str::to_owned).collect();
+    arguments.extend(load.options.producer.iter().map(|&text| text.to_owned()));
     arguments.extend(resume.then(|| "--resume".to_owned()));
     Program::start("soak-producer", "producer", &arguments, directory)
 }
