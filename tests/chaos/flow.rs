@@ -14,6 +14,10 @@ use crate::scenario::Load;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// So many jobs more are done after the cause, or the producer goes on beyond its number.
+const AFTERWARDS: usize = 500;
+/// No scenario lasts so many times longer than it is meant to.
+const BEYOND: u64 = 50;
 /// A worker that drains has nothing left to do but what it holds.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -114,7 +118,7 @@ impl Flow {
         self.producer.kill().await;
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
-            .extend((0..self.load.jobs).filter(|id| !known.contains(id)));
+            .extend((0..self.load.jobs * BEYOND).filter(|id| !known.contains(id)));
         self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
     }
 
@@ -154,14 +158,14 @@ impl Flow {
     /// Waits until so many runs have succeeded.
     pub(crate) async fn wait_for_done(&mut self, count: usize) {
         let what = format!("{count} jobs are done");
-        let done = async || self.worked().iter().filter(|line| line.done).count() >= count;
+        let done = async || self.done() >= count;
         eventually_within(PATIENCE, what, done).await;
     }
 
     /// Lets the producer come to its end, the workers do what is left, and ends them in order. `url`: where the broker answers by now.
     pub(crate) async fn end(mut self, url: &str) -> Outcome {
-        let own_time = Duration::from_secs(self.load.jobs / u64::from(self.load.rate.max(1)));
-        self.producer.ended(own_time + PATIENCE).await;
+        self.flow_on().await;
+        self.producer.ended(PATIENCE).await;
         let reckoning = self.settle(url).await;
         for worker in &mut self.workers {
             worker.signal("TERM");
@@ -185,6 +189,25 @@ impl Flow {
             worker_peak: peak(&self.workers).max(peak(&self.gone)),
             longest_wait_ms: longest_wait(&self.producer.said()),
         }
+    }
+
+    /// Lets the producer go on until it has enqueued what it was to, and some jobs more are done: a busy machine may have taken long for the cause.
+    async fn flow_on(&mut self) {
+        let (began, before) = (tokio::time::Instant::now(), self.done());
+        while self.producer.is_running() {
+            let enough = self.produced().len() as u64 >= self.load.jobs && self.done() >= before + AFTERWARDS;
+            if enough || began.elapsed() > PATIENCE {
+                self.producer.signal("TERM");
+                return;
+            }
+            self.producer.look();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// How many runs have ended well.
+    pub(crate) fn done(&self) -> usize {
+        self.worked().iter().filter(|line| line.done).count()
     }
 
     /// Waits until every confirmed job is done or dead, or nothing has happened for as long as it may take.
@@ -229,7 +252,7 @@ impl Flow {
 
 fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: bool) -> Program {
     let out = directory.join("produced").display().to_string();
-    let (jobs, rate) = (load.jobs.to_string(), load.rate.to_string());
+    let (jobs, rate) = ((load.jobs * BEYOND).to_string(), load.rate.to_string());
     let pairs = [
         ["--url", url],
         ["--queue", queue],

@@ -57,11 +57,6 @@ impl Stage {
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("list_queues printed {printed:?}: {error}"))
     }
 
-    /// How many runs have ended well.
-    pub(crate) fn done(&self) -> usize {
-        self.flow.worked().iter().filter(|line| line.done).count()
-    }
-
     /// Waits until a queue is as it is wanted.
     pub(crate) async fn wait_for_depth(&self, queue: &str, wanted: impl Fn(&QueueDepth) -> bool) {
         let is_so = async || {
@@ -77,7 +72,7 @@ impl Stage {
         let often = "application:set_env(rabbit, channel_tick_interval, 1000).";
         self.ctl(&["eval", often]).await;
         self.node().close_all_connections().await;
-        let done = self.done();
+        let done = self.flow.done();
         self.flow.wait_for_done(done + 100).await;
     }
 

@@ -43,13 +43,13 @@ async fn alarm(stage: &mut Stage, on: &[&str], off: &[&str]) {
     stage.last(Duration::from_secs(2)).await;
     stage.cause_begins();
     stage.ctl(on).await;
-    let (done, waiting) = (stage.done(), stage.waiting().len());
+    let (done, waiting) = (stage.flow.done(), stage.waiting().len());
     stage.release_workers();
     // All but those that fail, and wait for their retries to be published.
     stage.flow.wait_for_done(done + waiting * 3 / 4).await;
     stage.note(format!(
         "of {waiting} jobs that waited, {} were done meanwhile",
-        stage.done() - done
+        stage.flow.done() - done
     ));
     stage.last(LONG).await;
     stage.ctl(off).await;

@@ -6,7 +6,8 @@
 //! `--resume` the jobs that have a line are left out; without it FILE must be empty. It ends, with status 0, when every job has its line, and says on its
 //! standard output in JSON how long its callers had to wait and how much memory it took.
 //! `--max-length`: the queue refuses what is more. SIGUSR1 holds the producer: it enqueues nothing more, and says "held" once the fate of all before is
-//! known. SIGUSR2 lets it go on.
+//! known. SIGUSR2 lets it go on. SIGTERM: it enqueues nothing more, and ends, with status 0,
+//! when what it has begun has its lines.
 
 // A soak that cannot write its file or read its own numbers ends at the place where that shows.
 #![allow(clippy::expect_used)]
@@ -24,6 +25,7 @@ use leveret_tests::logs;
 use leveret_tests::soak::record::{self, Log, Produced, Told};
 use leveret_tests::soak::{Hold, Soak, message_id, urls, usage};
 use lexopt::prelude::*;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 type Failure = Box<dyn std::error::Error>;
@@ -187,7 +189,8 @@ async fn run() -> Result<(), Failure> {
     let left = (0..jobs).filter(move |id| !known.contains(id));
     let saying = Arc::clone(&enqueuer);
     let saying = tokio::spawn(async move { saying.say_when_held().await });
-    enqueue_all(&enqueuer, left, rate).await;
+    let mut enough = signal(SignalKind::terminate())?;
+    enqueue_all(&enqueuer, left, rate, enough.recv()).await;
     saying.abort();
     rabbit.close().await;
     println!(
@@ -199,7 +202,12 @@ async fn run() -> Result<(), Failure> {
 }
 
 /// In their order; `rate` jobs a second, and after an outage those that were held up at once.
-async fn enqueue_all(enqueuer: &Arc<Enqueuer>, jobs: impl Iterator<Item = u64>, rate: f64) {
+async fn enqueue_all<T>(
+    enqueuer: &Arc<Enqueuer>,
+    jobs: impl Iterator<Item = u64>,
+    rate: f64,
+    enough: impl Future<Output = T>,
+) {
     let began = Instant::now();
     let pause = if rate > 0.0 { rate.recip() } else { 0.0 };
     let due = stream::iter(jobs.zip(0u32..)).then(async |(id, place)| {
@@ -209,6 +217,10 @@ async fn enqueue_all(enqueuer: &Arc<Enqueuer>, jobs: impl Iterator<Item = u64>, 
         enqueuer.hold.passes().await;
         id
     });
-    let mut ends = std::pin::pin!(due.map(|id| enqueuer.enqueue(id)).buffer_unordered(CALLERS));
+    let mut ends = std::pin::pin!(
+        due.take_until(enough)
+            .map(|id| enqueuer.enqueue(id))
+            .buffer_unordered(CALLERS)
+    );
     while ends.next().await.is_some() {}
 }
