@@ -162,11 +162,12 @@ impl Flow {
         eventually_within(PATIENCE, what, done).await;
     }
 
-    /// Lets the producer come to its end, the workers do what is left, and ends them in order. `url`: where the broker answers by now.
-    pub(crate) async fn end(mut self, url: &str) -> Outcome {
+    /// Lets the producer come to its end, the workers do what is left, and ends them in order. `url`: where the broker answers by now;
+    /// `destroyed`: jobs that need not come to their end.
+    pub(crate) async fn end(mut self, url: &str, destroyed: &BTreeSet<u64>) -> Outcome {
         self.flow_on().await;
         self.producer.ended(PATIENCE).await;
-        let reckoning = self.settle(url).await;
+        let reckoning = self.settle(url, destroyed).await;
         for worker in &mut self.workers {
             worker.signal("TERM");
         }
@@ -211,7 +212,7 @@ impl Flow {
     }
 
     /// Waits until every confirmed job is done or dead, or nothing has happened for as long as it may take.
-    async fn settle(&mut self, url: &str) -> Reckoning {
+    async fn settle(&mut self, url: &str, destroyed: &BTreeSet<u64>) -> Reckoning {
         let mut last = (0, tokio::time::Instant::now());
         loop {
             let mut reckoning = Reckoning::default();
@@ -229,7 +230,8 @@ impl Flow {
             if !reckoning.is_settled() && (quiet > Duration::from_secs(5) || patience_ends) {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
             }
-            if reckoning.is_settled() {
+            let others_are_settled = || reckoning.lost().iter().all(|id| destroyed.contains(id));
+            if reckoning.is_settled() || (quiet > Duration::from_secs(5) && others_are_settled()) {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
                 return reckoning;
             }

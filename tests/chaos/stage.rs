@@ -157,7 +157,7 @@ impl Stage {
         if self.unready {
             self.check_readiness();
         }
-        let outcome = self.flow.end(&url).await;
+        let outcome = self.flow.end(&url, &self.allowed.destroyed.jobs).await;
         let row = Row::judge(self.name, outcome, &self.allowed, self.ended, self.within);
         let row = row.with_notes(self.notes, self.faults);
         if row.is_good() {
