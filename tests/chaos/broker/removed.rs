@@ -47,14 +47,18 @@ pub(super) async fn dead_exchange(stage: &mut Stage) {
     stage.cause_ended();
 }
 
-/// A retry waits up to 25 units of 40 ms: the exchanges of those levels, and the one that delivers.
+/// A retry waits up to ten units of 100 ms. Whoever publishes to an exchange that is gone makes it anew, and all others with it. To the one at
+/// the ladder's end only the broker publishes: what has waited stays in the lowest level until a worker connects.
 pub(super) async fn delay_exchanges(stage: &mut Stage) {
     stage.cause_begins();
     for name in ["v1.00", "v1.02", "v1.deliver"] {
         delete_exchange(stage, &format!("leveret.delay.{name}")).await;
         stage.last(Duration::from_secs(2)).await;
     }
+    stage.flow.stop_worker(0).await;
+    stage.flow.add_worker(&[]);
     stage.cause_ended();
+    stage.note("the ladder's end is made anew by the next worker that connects");
 }
 
 async fn delete_exchange(stage: &Stage, name: &str) {
