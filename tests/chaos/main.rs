@@ -8,6 +8,7 @@
 //! - `scenario`: what a scenario is, and all of them
 //! - `stage`: the broker, the network and the programs of one scenario
 //! - `flow`: a producer and workers, as processes, with their files
+//! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
 //! - `row`: what came of a scenario, judged
 //! - `random`: many faults at once, by a seed
@@ -19,6 +20,7 @@
 mod broker;
 mod cluster;
 mod flow;
+mod held;
 mod network;
 mod ours;
 mod program;
