@@ -30,6 +30,8 @@ pub(crate) struct Allowed {
     pub(crate) destroyed: u64,
     /// Jobs that are refused: because the queue was full, or the user might not.
     pub(crate) refused: bool,
+    /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
+    pub(crate) nothing_shows: bool,
 }
 
 impl Row {
@@ -84,6 +86,10 @@ impl Row {
         wrong(
             found.unexplained.unwrap_or(0) > 0,
             "a duplicate is not explained".to_owned(),
+        );
+        wrong(
+            allowed.nothing_shows && found.duplicates + found.unknown > 0,
+            "a fault that nobody had to notice showed".to_owned(),
         );
         wrong(found.refused_done > 0, "a refused job was done".to_owned());
         wrong(
