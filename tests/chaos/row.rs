@@ -33,6 +33,8 @@ pub(crate) struct Allowed {
     pub(crate) refused: bool,
     /// What a caller waits at the most.
     pub(crate) longest_wait: Duration,
+    /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
+    pub(crate) nothing_shows: bool,
 }
 
 /// Jobs that were counted before what they lay in was destroyed.
@@ -50,6 +52,7 @@ impl Default for Allowed {
             destroyed: Destroyed::default(),
             refused: false,
             longest_wait: LONGEST_WAIT,
+            nothing_shows: false,
         }
     }
 }
@@ -117,6 +120,10 @@ impl Row {
             found.unexplained.unwrap_or(0) > 0,
             "a duplicate is not explained".to_owned(),
         );
+        wrong(
+            allowed.nothing_shows && found.duplicates + found.unknown > 0,
+            "a fault that nobody had to notice showed".to_owned(),
+        );
         wrong(found.refused_done > 0, "a refused job was done".to_owned());
         wrong(
             found.refused > 0 && !allowed.refused,
@@ -137,7 +144,10 @@ impl Row {
             name,
             counts: Some(Counts { outcome, recovery }),
             faults,
-            notes: refused.into_iter().chain(nothing_left.then(|| note.to_owned())).collect(),
+            notes: refused
+                .into_iter()
+                .chain(nothing_left.then(|| note.to_owned()))
+                .collect(),
         }
     }
 
