@@ -51,7 +51,7 @@ pub(crate) struct Load {
 }
 
 /// What the programs are told beyond that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
     pub(crate) producer: &'static [&'static str],
     pub(crate) worker: &'static [&'static str],
