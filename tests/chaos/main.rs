@@ -8,6 +8,7 @@
 //! - `stage`: the broker, the network and the programs of one scenario
 //! - `flow`: a producer and workers, as processes, with their files
 //! - `program`: one of these processes
+//! - `clock`: the clocks of these processes
 //! - `row`: what came of a scenario, judged
 //! - `broker`, `network`, `cluster`, `ours`: the faults, by whose they are
 
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod flow;
 mod network;

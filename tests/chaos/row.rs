@@ -30,6 +30,12 @@ pub(crate) struct Allowed {
     pub(crate) destroyed: u64,
     /// Jobs that are refused: because the queue was full, or the user might not.
     pub(crate) refused: bool,
+    /// Exactly so many jobs are dead letters; `None`: however many.
+    pub(crate) dead: Option<u64>,
+    /// No attempt may be run twice, explained or not.
+    pub(crate) once: bool,
+    /// The clock by which callers' waits are measured has jumped: they are not judged.
+    pub(crate) waits_unknown: bool,
 }
 
 impl Row {
@@ -91,8 +97,16 @@ impl Row {
             format!("{} refused", found.refused),
         );
         wrong(
-            u128::from(outcome.longest_wait_ms) > LONGEST_WAIT.as_millis(),
+            u128::from(outcome.longest_wait_ms) > LONGEST_WAIT.as_millis() && !allowed.waits_unknown,
             "a caller waited beyond its deadline".to_owned(),
+        );
+        wrong(
+            allowed.dead.is_some_and(|dead| dead != found.dead),
+            format!("{} dead letters, {:?} were to be", found.dead, allowed.dead),
+        );
+        wrong(
+            allowed.once && outcome.repeated > 0,
+            format!("{} attempts were run again", outcome.repeated),
         );
         wrong(
             ended.is_some() && recovery.is_none(),

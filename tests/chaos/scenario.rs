@@ -45,6 +45,20 @@ pub(crate) struct Load {
     pub(crate) work_ms: &'static str,
     /// The share of attempts that fail.
     pub(crate) fail_rate: &'static str,
+    /// Of the workers, beyond the usual.
+    pub(crate) options: &'static [&'static str],
+    pub(crate) clock: Clock,
+}
+
+/// Which clocks of the processes a scenario can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// None: they have the machine's.
+    Own,
+    /// The one that tells the date.
+    Wall,
+    /// That one and the one that measures time.
+    Both,
 }
 
 /// Half a minute of jobs, of which some fail, for two workers.
@@ -55,6 +69,8 @@ pub(crate) const USUAL: Load = Load {
     concurrency: 16,
     work_ms: "0-20",
     fail_rate: "0.05",
+    options: &[],
+    clock: Clock::Own,
 };
 
 impl Load {
@@ -65,6 +81,16 @@ impl Load {
             ..self
         }
     }
+
+    /// The same with these options for the workers.
+    pub(crate) const fn with(self, options: &'static [&'static str]) -> Load {
+        Load { options, ..self }
+    }
+
+    /// The same with clocks that can be set.
+    pub(crate) const fn on(self, clock: Clock) -> Load {
+        Load { clock, ..self }
+    }
 }
 
 /// Every scenario, in the order of the groups.
@@ -73,7 +99,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::broker::SCENARIOS,
         crate::network::SCENARIOS,
         crate::cluster::SCENARIOS,
-        crate::ours::SCENARIOS,
+        &crate::ours::scenarios(),
     ]
     .concat()
 }
