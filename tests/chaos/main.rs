@@ -10,6 +10,7 @@
 //! - `flow`: a producer and workers, as processes, with their files
 //! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
+//! - `clock`: the clocks of these processes
 //! - `row`: what came of a scenario, judged
 //! - `random`: many faults at once, by a seed
 //! - `broker`, `network`, `cluster`, `ours`: the faults, by whose they are
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod flow;
 mod held;

@@ -35,6 +35,12 @@ pub(crate) struct Allowed {
     pub(crate) longest_wait: Duration,
     /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
     pub(crate) nothing_shows: bool,
+    /// Exactly so many jobs are dead letters; `None`: however many.
+    pub(crate) dead: Option<u64>,
+    /// No attempt may be run twice, explained or not.
+    pub(crate) once: bool,
+    /// The clock by which callers' waits are measured has jumped: they are not judged.
+    pub(crate) waits_unknown: bool,
 }
 
 /// Jobs that were counted before what they lay in was destroyed.
@@ -53,6 +59,9 @@ impl Default for Allowed {
             refused: false,
             longest_wait: LONGEST_WAIT,
             nothing_shows: false,
+            dead: None,
+            once: false,
+            waits_unknown: false,
         }
     }
 }
@@ -130,8 +139,16 @@ impl Row {
             format!("{} refused", found.refused),
         );
         wrong(
-            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis(),
+            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis() && !allowed.waits_unknown,
             "a caller waited beyond its deadline".to_owned(),
+        );
+        wrong(
+            allowed.dead.is_some_and(|dead| dead != found.dead),
+            format!("{} dead letters, {:?} were to be", found.dead, allowed.dead),
+        );
+        wrong(
+            allowed.once && outcome.repeated > 0,
+            format!("{} attempts were run again", outcome.repeated),
         );
         wrong(
             recovery.is_some_and(|took| took > within),

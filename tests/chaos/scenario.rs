@@ -48,6 +48,7 @@ pub(crate) struct Load {
     /// The share of attempts that fail.
     pub(crate) fail_rate: &'static str,
     pub(crate) options: Options,
+    pub(crate) clock: Clock,
 }
 
 /// What the programs are told beyond that.
@@ -55,6 +56,17 @@ pub(crate) struct Load {
 pub(crate) struct Options {
     pub(crate) producer: &'static [&'static str],
     pub(crate) worker: &'static [&'static str],
+}
+
+/// Which clocks of the processes a scenario can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// None: they have the machine's.
+    Own,
+    /// The one that tells the date.
+    Wall,
+    /// That one and the one that measures time.
+    Both,
 }
 
 /// Half a minute of jobs, of which some fail, for two workers.
@@ -69,6 +81,7 @@ pub(crate) const USUAL: Load = Load {
         producer: &[],
         worker: &[],
     },
+    clock: Clock::Own,
 };
 
 impl Load {
@@ -78,6 +91,17 @@ impl Load {
             jobs: self.rate as u64 * seconds as u64,
             ..self
         }
+    }
+
+    /// The same with these options for the workers.
+    pub(crate) const fn with(self, worker: &'static [&'static str]) -> Load {
+        let options = Options { worker, ..self.options };
+        Load { options, ..self }
+    }
+
+    /// The same with clocks that can be set.
+    pub(crate) const fn on(self, clock: Clock) -> Load {
+        Load { clock, ..self }
     }
 }
 
@@ -90,7 +114,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::broker::SCENARIOS,
         crate::network::SCENARIOS,
         crate::cluster::SCENARIOS,
-        crate::ours::SCENARIOS,
+        &crate::ours::scenarios(),
     ]
     .concat()
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leveret::DeadLetterRecord;
 use leveret_tests::soak::record::now;
 use leveret_tests::{Cluster, Node, Proxy};
 
-use crate::flow::Flow;
+use crate::clock;
+use crate::flow::{Flow, letters};
 use crate::row::{Allowed, Row};
 use crate::scenario::{Load, Scenario, Setup};
 
@@ -64,6 +66,7 @@ impl Stage {
             Setup::Vhost(vhost) => vhost,
             _ => "",
         };
+        clock::set(&directory, 0);
         let url = format!("{url}/{vhost}?heartbeat={}", HEARTBEAT.as_secs());
         let flow = Flow::start(QUEUE, &url, scenario.load, &directory);
         let mut stage = Stage {
@@ -127,6 +130,39 @@ impl Stage {
         self.ended = Some(now());
     }
 
+    /// [`cause_ended`](Stage::cause_ended), where the clocks of the processes are ahead by so much.
+    pub(crate) fn cause_ended_ahead(&mut self, ahead: Duration) {
+        self.ended = u64::try_from(ahead.as_millis()).ok().map(|ahead| now() + ahead);
+    }
+
+    /// The dead letters so far.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetterRecord> {
+        letters(&self.url(), &self.flow.queue).await
+    }
+
+    /// Puts the clocks of the processes ahead by so many seconds, or back; 0 is right.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        clock::set(&self.directory, seconds);
+    }
+
+    /// The connections that the node has now, by its names for them.
+    pub(crate) async fn connections(&self) -> Vec<String> {
+        let listed = self.node().ctl(&["list_connections", "--quiet", "pid"]).await;
+        let listed = listed.expect("the node answers");
+        let mut connections: Vec<String> = listed.lines().map(str::to_owned).collect();
+        connections.sort_unstable();
+        connections
+    }
+
+    /// Where the broker is, without a network in front of it.
+    fn url(&self) -> String {
+        let url = match &self.broker {
+            Broker::Node(node) => node.amqp_url(),
+            Broker::Cluster(cluster) => cluster.amqp_url(),
+        };
+        format!("{url}/{}", self.vhost)
+    }
+
     /// Lets the cause last.
     pub(crate) async fn last(&self, time: Duration) {
         tokio::time::sleep(time).await;
@@ -149,11 +185,7 @@ impl Stage {
 
     /// Lets everything come to its end and judges it. The files stay where something is wrong.
     pub(crate) async fn end(mut self) -> Row {
-        let url = match &self.broker {
-            Broker::Node(node) => node.amqp_url(),
-            Broker::Cluster(cluster) => cluster.amqp_url(),
-        };
-        let url = format!("{url}/{}", self.vhost);
+        let url = self.url();
         if self.unready {
             self.check_readiness();
         }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::plan::{Fault, Step};
 use crate::flow::Flow;
 use crate::row::{Allowed, Row};
-use crate::scenario::{Load, Options};
+use crate::scenario::{Clock, Load, Options};
 use crate::stage::HEARTBEAT;
 
 const QUEUE: &str = "soak";
@@ -91,6 +91,7 @@ impl Ground {
             work_ms: "0-10",
             fail_rate: "0.02",
             options: Options::default(),
+            clock: Clock::Own,
         };
         let mut flow = Flow::start(QUEUE, &url, load, directory);
         flow.wait_for_done(UNDER_WAY).await;
