@@ -8,6 +8,7 @@
 //! - [`proxy`]: a network in front of it that can be cut, stalled and silenced.
 //! - [`loss`]: what became of every job: lost, done, done twice.
 //! - [`signal`]: waiting for what a test needs to have happened; never a fixed sleep.
+//! - [`soak`]: what the programs for long runs have in common.
 //! - [`taker`]: what really lies in a queue.
 //! - [`poisoned`]: the job of a worker process that it aborts.
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
@@ -29,6 +30,7 @@ pub mod ports;
 pub mod proxy;
 pub mod python;
 pub mod signal;
+pub mod soak;
 pub mod taker;
 
 pub use cluster::Cluster;

@@ -1,0 +1,79 @@
+//! What a scenario is, and all of them.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::stage::Stage;
+
+/// What happens on the stage while jobs flow. It returns when the cause has ended; what follows is the same for all.
+pub(crate) type Act = for<'a> fn(&'a mut Stage) -> BoxFuture<'a, ()>;
+
+/// One fault, by name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) group: &'static str,
+    pub(crate) name: &'static str,
+    /// In a line.
+    pub(crate) what: &'static str,
+    pub(crate) setup: Setup,
+    pub(crate) load: Load,
+    /// How soon after the end of the cause jobs are confirmed and done again, at the latest.
+    pub(crate) within: Duration,
+    pub(crate) act: Act,
+}
+
+/// What there is before anything goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Setup {
+    /// A node of its own, with these lines in its configuration.
+    Node(&'static [&'static str]),
+    /// The same with a network in front of it.
+    Proxied,
+    /// Three nodes that are one broker.
+    Cluster,
+}
+
+/// The jobs that flow meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) jobs: u64,
+    /// A second.
+    pub(crate) rate: u32,
+    pub(crate) workers: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) work_ms: &'static str,
+    /// The share of attempts that fail.
+    pub(crate) fail_rate: &'static str,
+}
+
+/// Half a minute of jobs, of which some fail, for two workers.
+pub(crate) const USUAL: Load = Load {
+    jobs: 6_000,
+    rate: 200,
+    workers: 2,
+    concurrency: 16,
+    work_ms: "0-20",
+    fail_rate: "0.05",
+};
+
+impl Load {
+    /// The same for so many seconds.
+    pub(crate) const fn seconds(self, seconds: u32) -> Load {
+        Load {
+            jobs: self.rate as u64 * seconds as u64,
+            ..self
+        }
+    }
+}
+
+/// Every scenario, in the order of the groups.
+pub(crate) fn all() -> Vec<Scenario> {
+    [
+        crate::broker::SCENARIOS,
+        crate::network::SCENARIOS,
+        crate::cluster::SCENARIOS,
+        crate::ours::SCENARIOS,
+    ]
+    .concat()
+}

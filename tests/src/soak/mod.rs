@@ -1,0 +1,18 @@
+//! What the programs `soak-producer`, `soak-worker` and `soak-check` have in common: their job, their files, and the reckoning.
+//!
+//! # Layout
+//!
+//! - [`Soak`]: the job, with a checksum.
+//! - [`record`]: the lines of their files.
+//! - [`Reckoning`]: what follows from them. Pure.
+//! - [`urls`]: several addresses of one broker.
+//! - [`usage`]: what a process has used.
+
+mod job;
+mod reckoning;
+pub mod record;
+pub mod urls;
+pub mod usage;
+
+pub use self::job::{Soak, id_of, message_id};
+pub use self::reckoning::{Findings, Reckoning};
