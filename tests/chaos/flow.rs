@@ -180,9 +180,9 @@ impl Flow {
             lost: reckoning.lost(),
             produced: self.produced(),
             worked: self.worked(),
-            producer_peak: self.producer.peak(),
+            producer_peak: said(&self.producer, "peak_rss_kb").max(self.producer.peak()),
             worker_peak: peak(&self.workers).max(peak(&self.gone)),
-            longest_wait_ms: longest_wait(&self.producer.said()),
+            longest_wait_ms: said(&self.producer, "max_wait_ms"),
         }
     }
 
@@ -190,6 +190,7 @@ impl Flow {
     async fn settle(&mut self, url: &str) -> Reckoning {
         let mut last = (0, tokio::time::Instant::now());
         loop {
+            let looked = tokio::time::Instant::now();
             let mut reckoning = Reckoning::default();
             reckoning.add_produced(self.produced());
             reckoning.add_enqueued_twice(self.doubtful.iter().copied());
@@ -221,7 +222,8 @@ impl Flow {
                     worker.said()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // A look at half a million lines takes its time.
+            tokio::time::sleep(Duration::from_millis(200).max(5 * looked.elapsed())).await;
         }
     }
 }
@@ -258,9 +260,10 @@ pub(crate) async fn dead_letters(url: &str, queue: &str) -> Vec<u64> {
     found.iter().filter_map(|letter| id_of(letter.id.as_str())).collect()
 }
 
-/// From the last line of a producer.
-fn longest_wait(said: &str) -> u64 {
+/// A number from the last line that a program printed.
+fn said(program: &Program, what: &str) -> u64 {
+    let said = program.said();
     let line = said.rsplit(" | ").next().unwrap_or_default();
     let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
-    line.and_then(|line| line["max_wait_ms"].as_u64()).unwrap_or(0)
+    line.and_then(|line| line[what].as_u64()).unwrap_or(0)
 }
