@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Node;
+use crate::secret::LOGIN;
 use crate::signal::eventually;
 
 /// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
@@ -68,7 +69,7 @@ impl Cluster {
     /// Where clients connect: every node is a host of it.
     pub fn amqp_url(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|node| node.address().to_string()).collect();
-        format!("amqp://guest:guest@{}", hosts.join(","))
+        format!("amqp://{LOGIN}@{}", hosts.join(","))
     }
 
     /// The node that leads a quorum queue, and by which everything goes that the queue is told.

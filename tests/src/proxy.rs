@@ -52,9 +52,9 @@ impl Proxy {
         }
     }
 
-    /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`.
+    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`.
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@{}", self.address())
+        format!("amqp://{}@{}", crate::secret::LOGIN, self.address())
     }
 
     /// The proxy's own address; the same while connections are refused.

@@ -13,9 +13,10 @@
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
 //! - [`interpreter`]: where that Python is; shared with the test kit.
 //! - [`baseline`]: the version before this one; shared with the test kit.
+//! - [`secret`]: the password that nothing may show; shared with the test kit.
 
-// These three files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ and Python
-// are and what the version before this one was; their items are public for the kit's sake.
+// These four files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ and Python
+// are, what the version before this one was and which word is secret; their items are public for the kit's sake.
 #[path = "../../tests/src/baseline.rs"]
 #[allow(unreachable_pub)]
 mod baseline;
@@ -30,6 +31,9 @@ mod installation;
 mod interpreter;
 mod pool;
 mod python;
+#[path = "../../tests/src/secret.rs"]
+#[allow(unreachable_pub, dead_code)]
+mod secret;
 mod semver;
 mod shell;
 mod suites;
