@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const AFTERWARDS: usize = 500;
 /// No scenario lasts so many times longer than it is meant to.
 const BEYOND: u64 = 50;
+/// So many jobs a producer has open at the most.
+const OPEN: u64 = 8_192;
 /// A worker that drains has nothing left to do but what it holds.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -118,7 +120,7 @@ impl Flow {
         self.producer.kill().await;
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
-            .extend((0..self.load.jobs * BEYOND).filter(|id| !known.contains(id)));
+            .extend((0..known.len() as u64 + OPEN).filter(|id| !known.contains(id)));
         self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
     }
 
@@ -186,9 +188,9 @@ impl Flow {
             lost: reckoning.lost(),
             produced: self.produced(),
             worked: self.worked(),
-            producer_peak: self.producer.peak(),
+            producer_peak: said(&self.producer, "peak_rss_kb").max(self.producer.peak()),
             worker_peak: peak(&self.workers).max(peak(&self.gone)),
-            longest_wait_ms: longest_wait(&self.producer.said()),
+            longest_wait_ms: said(&self.producer, "max_wait_ms"),
         }
     }
 
@@ -196,13 +198,14 @@ impl Flow {
     async fn flow_on(&mut self) {
         let (began, before) = (tokio::time::Instant::now(), self.done());
         while self.producer.is_running() {
+            let looked = tokio::time::Instant::now();
             let enough = self.produced().len() as u64 >= self.load.jobs && self.done() >= before + AFTERWARDS;
             if enough || began.elapsed() > PATIENCE {
                 self.producer.signal("TERM");
                 return;
             }
             self.producer.look();
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500).max(5 * looked.elapsed())).await;
         }
     }
 
@@ -215,6 +218,7 @@ impl Flow {
     async fn settle(&mut self, url: &str, destroyed: &BTreeSet<u64>) -> Reckoning {
         let mut last = (0, tokio::time::Instant::now());
         loop {
+            let looked = tokio::time::Instant::now();
             let mut reckoning = Reckoning::default();
             reckoning.add_produced(self.produced());
             reckoning.add_enqueued_twice(self.doubtful.iter().copied());
@@ -247,7 +251,8 @@ impl Flow {
                     worker.said()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // A look at half a million lines takes its time.
+            tokio::time::sleep(Duration::from_millis(200).max(5 * looked.elapsed())).await;
         }
     }
 }
@@ -285,9 +290,10 @@ pub(crate) async fn dead_letters(url: &str, queue: &str) -> Vec<u64> {
     found.iter().filter_map(|letter| id_of(letter.id.as_str())).collect()
 }
 
-/// From the last line of a producer.
-fn longest_wait(said: &str) -> u64 {
+/// A number from the last line that a program printed.
+fn said(program: &Program, what: &str) -> u64 {
+    let said = program.said();
     let line = said.rsplit(" | ").next().unwrap_or_default();
     let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
-    line.and_then(|line| line["max_wait_ms"].as_u64()).unwrap_or(0)
+    line.and_then(|line| line[what].as_u64()).unwrap_or(0)
 }

@@ -1,7 +1,8 @@
 //! Every fault we can think of, by name, each with its exact counts of what was lost and what was done twice.
 //!
-//! `chaos list`; `chaos run NAME… | --group GROUP | --all [--at-once K]`. `cargo xtask chaos` builds it and the programs it
-//! starts, finds the broker, and runs it; `LEVERET_TEST_RABBITMQ_ROOT` names another version of RabbitMQ, as for the suites.
+//! `chaos list`; `chaos run NAME… | --group GROUP | --all [--at-once K]`; `chaos random --minutes M --seed S [--rate R]`. `cargo xtask chaos`
+//! builds it and the programs it starts, finds the broker, and runs it; `LEVERET_TEST_RABBITMQ_ROOT` names another version of RabbitMQ,
+//! as for the suites.
 //!
 //! # Layout
 //! - `scenario`: what a scenario is, and all of them
@@ -10,6 +11,7 @@
 //! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
 //! - `row`: what came of a scenario, judged
+//! - `random`: many faults at once, by a seed
 //! - `broker`, `network`, `cluster`, `ours`: the faults, by whose they are
 
 // A broken expectation ends the scenario at the place where it shows.
@@ -22,6 +24,7 @@ mod held;
 mod network;
 mod ours;
 mod program;
+mod random;
 mod row;
 mod scenario;
 mod stage;
@@ -36,7 +39,8 @@ use self::row::Row;
 use self::scenario::{Scenario, all};
 use self::stage::Stage;
 
-const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --all [--at-once K]";
+const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --all [--at-once K] | chaos random --minutes M --seed S \
+                     [--rate JOBS_PER_S]";
 
 #[derive(Debug, Default)]
 struct Wanted {
@@ -73,6 +77,11 @@ async fn run() -> Result<bool, Box<dyn std::error::Error>> {
             Ok(true)
         }
         "run" => run_all(&read(&mut parser)?).await,
+        "random" => {
+            let row = random::play(read_random(&mut parser)?).await;
+            println!("{}\n{row}", Row::head());
+            Ok(row.is_good())
+        }
         other => Err(format!("{other:?} is no command").into()),
     }
 }
@@ -85,6 +94,23 @@ fn read(parser: &mut lexopt::Parser) -> Result<Wanted, lexopt::Error> {
             Long("group") => wanted.group = Some(parser.value()?.string()?),
             Long("all") => wanted.all = true,
             Long("at-once") => wanted.at_once = Some(parser.value()?.parse()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(wanted)
+}
+
+fn read_random(parser: &mut lexopt::Parser) -> Result<random::Wanted, lexopt::Error> {
+    let mut wanted = random::Wanted {
+        minutes: 2.0,
+        seed: 1,
+        rate: 450,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("minutes") => wanted.minutes = parser.value()?.parse()?,
+            Long("seed") => wanted.seed = parser.value()?.parse()?,
+            Long("rate") => wanted.rate = parser.value()?.parse()?,
             _ => return Err(argument.unexpected()),
         }
     }

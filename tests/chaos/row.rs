@@ -127,19 +127,20 @@ impl Row {
             "a caller waited beyond its deadline".to_owned(),
         );
         wrong(
-            ended.is_some() && recovery.is_none(),
-            "nothing flowed after the cause".to_owned(),
-        );
-        wrong(
             recovery.is_some_and(|took| took > within),
             format!("jobs were to flow within {within:?}"),
         );
         let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
+        let nothing_left = ended.is_some() && recovery.is_none();
+        let note = "nothing was left to do when the cause ended";
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),
             faults,
-            notes: refused.into_iter().collect(),
+            notes: refused
+                .into_iter()
+                .chain(nothing_left.then(|| note.to_owned()))
+                .collect(),
         }
     }
 

@@ -6,8 +6,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::Node;
 use crate::signal::eventually;
 
-/// Nodes that vanish without a word are given up after this many seconds, not after a minute.
-const SETTINGS: [&str; 1] = ["net_ticktime = 5"];
+/// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
+/// its clients' connections and waits: RabbitMQ's own advice for three nodes.
+const SETTINGS: [&str; 2] = ["net_ticktime = 5", "cluster_partition_handling = pause_minority"];
 
 /// Where a quorum queue lives.
 #[derive(Debug, Clone, Deserialize)]
@@ -109,6 +110,38 @@ impl Cluster {
         let stopped = self.nodes.iter().filter(|node| node.pid().is_none());
         // Together: a node may wait for the others before it answers.
         futures_util::future::join_all(stopped.map(Node::start_again)).await;
+    }
+
+    /// Parts one node from the others: neither side gets through to the other, clients reach both. [`unite`](Cluster::unite) ends it.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not do as it is told.
+    pub async fn part(&self, place: usize) {
+        // A node that knows another cookie for its peers refuses them, and is refused.
+        let part = "[begin erlang:set_cookie(N, parted), erlang:disconnect_node(N) end || N <- MEMBERS, N =/= node()].";
+        self.tell(place, &part.replace("MEMBERS", &self.members())).await;
+    }
+
+    /// Lets a node that was [parted](Cluster::part) back to the others.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not do as it is told.
+    pub async fn unite(&self, place: usize) {
+        let unite = "[begin erlang:set_cookie(N, erlang:get_cookie()), net_kernel:connect_node(N) end || N <- MEMBERS, N =/= node()].";
+        self.tell(place, &unite.replace("MEMBERS", &self.members())).await;
+    }
+
+    /// All nodes, as Erlang writes a list of them.
+    fn members(&self) -> String {
+        let names: Vec<String> = self.nodes.iter().map(|node| format!("'{}'", node.name())).collect();
+        format!("[{}]", names.join(","))
+    }
+
+    async fn tell(&self, place: usize, expression: &str) {
+        let told = self.nodes[place].ctl(&["eval", expression]).await;
+        told.unwrap_or_else(|error| panic!("{error}"));
     }
 
     async fn place(&self, queue: &str) -> Option<Place> {

@@ -134,15 +134,17 @@ impl Reckoning {
         these.map(|(id, _)| id).collect()
     }
 
-    /// Two starts of the same attempt of the same message of which neither says that it may be a repetition. What was enqueued twice, or by
-    /// somebody who was told "unknown", is two messages that know nothing of each other.
+    /// More starts of the same attempt of the same message, none of which says that it may be a repetition, than there were starts before the
+    /// last republish: where a message was delivered twice, each delivery may have had a successor. What was enqueued twice, or by somebody
+    /// who was told "unknown", is two messages that know nothing of each other.
     fn unexplained(&self) -> u64 {
         let doubted = self.produced.iter().filter(|line| line.told == Told::Unknown);
         let doubted: BTreeSet<u64> = doubted.map(|line| line.id).chain(self.twice.iter().copied()).collect();
-        let mut seen = BTreeSet::new();
-        let unannounced = self.started.iter().filter(|start| !start.announced);
-        let again = unannounced.filter(|start| !seen.insert((start.id, start.attempt, start.hop)));
-        again.filter(|start| !doubted.contains(&start.id)).count() as u64
+        let mut by_job: BTreeMap<u64, Vec<&Started>> = BTreeMap::new();
+        for start in self.started.iter().filter(|start| !doubted.contains(&start.id)) {
+            by_job.entry(start.id).or_default().push(start);
+        }
+        by_job.values().map(|starts| unexplained_of(starts)).sum()
     }
 
     /// The longest time between two jobs that were done, and the longest in which none was while some waited.
@@ -173,6 +175,19 @@ impl Reckoning {
         let gap = dones.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
         (gap, longest_wait(&events, &dones))
     }
+}
+
+/// The starts of one job.
+fn unexplained_of(starts: &[&Started]) -> u64 {
+    let mut unannounced: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    for start in starts.iter().filter(|start| !start.announced) {
+        *unannounced.entry((start.hop, start.attempt)).or_default() += 1;
+    }
+    let beyond = |(&(hop, _), &count): (&(u32, u32), &u64)| {
+        let ancestors = starts.iter().filter(|start| start.hop < hop).count() as u64;
+        count.saturating_sub(ancestors.max(1))
+    };
+    unannounced.iter().map(beyond).sum()
 }
 
 /// `events`: a job more or a job less that waits; `dones`: when one was done. Both in order of time.
@@ -281,6 +296,20 @@ mod tests {
             (vec![start(0, 1, 0, true), start(0, 1, 0, false)], 0),
             (vec![start(0, 1, 0, false), start(0, 2, 1, false)], 0),
             (vec![start(0, 1, 0, false), start(0, 1, 0, false)], 1),
+            // Delivered twice and failed twice: each has a second attempt.
+            (
+                vec![
+                    start(0, 1, 0, false),
+                    start(0, 1, 0, true),
+                    start(0, 2, 1, false),
+                    start(0, 2, 1, false),
+                ],
+                0,
+            ),
+            (
+                vec![start(0, 1, 0, false), start(0, 2, 1, false), start(0, 2, 1, false)],
+                1,
+            ),
             (vec![start(3, 1, 0, false), start(3, 1, 0, false)], 0),
             (vec![start(4, 1, 0, false), start(4, 1, 0, false)], 0),
         ] {
