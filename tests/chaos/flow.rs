@@ -1,15 +1,16 @@
 //! Jobs that flow: one producer, some workers, each a process, and their files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leveret::{DeadLetters, Filter, Queue, Rabbit};
+use leveret::{DeadLetterRecord, DeadLetters, Filter, Queue, Rabbit};
 use leveret_tests::signal::eventually_within;
 use leveret_tests::soak::record::{self, Produced, Started, Worked};
 use leveret_tests::soak::{Findings, Reckoning, id_of};
 
-use crate::program::Program;
+use crate::clock;
+use crate::program::{Program, path};
 use crate::scenario::Load;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
@@ -46,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) lost: Vec<u64>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) worked: Vec<Worked>,
+    /// How many runs of one attempt of one job there were beyond the first.
+    pub(crate) repeated: u64,
     /// In KiB.
     pub(crate) producer_peak: u64,
     pub(crate) worker_peak: u64,
@@ -95,9 +98,16 @@ impl Flow {
         .collect::<Vec<_>>();
         let more = self.load.options.worker.iter().chain(more);
         arguments.extend(more.map(|&text| text.to_owned()));
+        let mut command = clock::command(&path("soak-worker"), self.load.clock, &self.directory);
         self.workers
-            .push(Program::start("soak-worker", &name, &arguments, &self.directory));
+            .push(Program::of(&mut command, &name, &arguments, &self.directory));
         self.workers.len() - 1
+    }
+
+    /// The processes that run.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let workers = self.workers.iter().map(Program::pid);
+        workers.chain([self.producer.pid()]).collect()
     }
 
     /// Kills a worker (SIGKILL).
@@ -113,6 +123,24 @@ impl Flow {
         worker.signal("TERM");
         worker.ended(DRAIN).await;
         self.gone.push(worker);
+    }
+
+    /// Puts another worker in the place of each that has come to an end by itself; returns with which statuses these ended.
+    pub(crate) fn replace_ended(&mut self) -> Vec<std::process::ExitStatus> {
+        let mut statuses = Vec::new();
+        for mut worker in std::mem::take(&mut self.workers) {
+            match worker.status() {
+                None => self.workers.push(worker),
+                Some(status) => {
+                    statuses.push(status);
+                    self.gone.push(worker);
+                }
+            }
+        }
+        for _ in &statuses {
+            self.add_worker(&[]);
+        }
+        statuses
     }
 
     /// Kills the producer and starts it again, with `--resume`.
@@ -135,6 +163,18 @@ impl Flow {
             .iter()
             .flat_map(|file| record::read(file).expect("its lines"))
             .collect()
+    }
+
+    /// How the runs have started that the workers have written down so far, worker by worker.
+    pub(crate) fn started(&self) -> Vec<Vec<Started>> {
+        let files = self.files("starts");
+        let read = |file: &PathBuf| record::read(file).expect("its lines");
+        files.iter().map(read).collect()
+    }
+
+    /// What the worker that was started as this one, from 0, has written down so far.
+    pub(crate) fn worked_by(&self, number: usize) -> Vec<Worked> {
+        record::read(&self.files("worked")[number]).expect("its lines")
     }
 
     /// What the workers have written down so far of their states: since when, and the health in words.
@@ -180,14 +220,15 @@ impl Flow {
         let mut reckoning = reckoning;
         // What was done once more while they drained counts too.
         reckoning.set_worked(self.worked());
-        for file in self.files("starts") {
-            reckoning.add_started(record::read::<Started>(&file).expect("its lines"));
-        }
+        let started = self.started().concat();
+        let repeated = repeated(&started);
+        reckoning.add_started(started);
         Outcome {
             findings: reckoning.findings(),
             lost: reckoning.lost(),
             produced: self.produced(),
             worked: self.worked(),
+            repeated,
             producer_peak: said(&self.producer, "peak_rss_kb").max(self.producer.peak()),
             worker_peak: peak(&self.workers).max(peak(&self.gone)),
             longest_wait_ms: said(&self.producer, "max_wait_ms"),
@@ -270,24 +311,39 @@ fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: 
     let mut arguments: Vec<String> = pairs.concat().into_iter().map(str::to_owned).collect();
     arguments.extend(load.options.producer.iter().map(|&text| text.to_owned()));
     arguments.extend(resume.then(|| "--resume".to_owned()));
-    Program::start("soak-producer", "producer", &arguments, directory)
+    let mut command = clock::command(&path("soak-producer"), load.clock, directory);
+    Program::of(&mut command, "producer", &arguments, directory)
+}
+
+/// How often an attempt was run that had been run already.
+fn repeated(started: &[Started]) -> u64 {
+    let mut runs: BTreeMap<(u64, u32), u64> = BTreeMap::new();
+    for start in started {
+        *runs.entry((start.id, start.attempt)).or_default() += 1;
+    }
+    runs.values().map(|count| count - 1).sum()
 }
 
 /// The jobs among the dead letters of a queue.
 pub(crate) async fn dead_letters(url: &str, queue: &str) -> Vec<u64> {
+    let found = letters(url, queue).await;
+    found.iter().filter_map(|letter| id_of(letter.id.as_str())).collect()
+}
+
+/// The dead letters of a queue.
+pub(crate) async fn letters(url: &str, queue: &str) -> Vec<DeadLetterRecord> {
     let rabbit = Rabbit::connect(url).await.expect("the broker answers by now");
     let queue = Queue::named(queue).expect("a name");
     let listed = DeadLetters::of(&rabbit, &queue).list(Filter::all()).await;
     rabbit.close().await;
-    let found = match listed {
+    match listed {
         Ok(listed) => {
             assert!(listed.scan.is_complete(), "{}", listed.scan);
             listed.found
         }
         Err(error) if error.is_missing() => Vec::new(),
         Err(error) => panic!("{error}"),
-    };
-    found.iter().filter_map(|letter| id_of(letter.id.as_str())).collect()
+    }
 }
 
 /// A number from the last line that a program printed.

@@ -1,6 +1,6 @@
 //! Every fault we can think of, by name, each with its exact counts of what was lost and what was done twice.
 //!
-//! `chaos list`; `chaos run NAME… | --group GROUP | --all [--at-once K]`; `chaos random --minutes M --seed S [--rate R]`. `cargo xtask chaos`
+//! `chaos list`; `chaos run NAME… | --group GROUP | --ci | --all [--at-once K]`; `chaos random --minutes M --seed S [--rate R]`. `cargo xtask chaos`
 //! builds it and the programs it starts, finds the broker, and runs it; `LEVERET_TEST_RABBITMQ_ROOT` names another version of RabbitMQ,
 //! as for the suites.
 //!
@@ -10,6 +10,7 @@
 //! - `flow`: a producer and workers, as processes, with their files
 //! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
+//! - `clock`: the clocks of these processes
 //! - `row`: what came of a scenario, judged
 //! - `random`: many faults at once, by a seed
 //! - `broker`, `network`, `cluster`, `ours`: the faults, by whose they are
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod flow;
 mod held;
@@ -39,7 +41,7 @@ use self::row::Row;
 use self::scenario::{Scenario, all};
 use self::stage::Stage;
 
-const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --all [--at-once K] | chaos random --minutes M --seed S \
+const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --ci | --all [--at-once K] | chaos random --minutes M --seed S \
                      [--rate JOBS_PER_S]";
 
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ struct Wanted {
     names: Vec<String>,
     group: Option<String>,
     all: bool,
+    /// Those that are short enough for every change.
+    ci: bool,
     at_once: Option<usize>,
 }
 
@@ -93,6 +97,7 @@ fn read(parser: &mut lexopt::Parser) -> Result<Wanted, lexopt::Error> {
             Value(name) => wanted.names.push(name.string()?),
             Long("group") => wanted.group = Some(parser.value()?.string()?),
             Long("all") => wanted.all = true,
+            Long("ci") => wanted.ci = true,
             Long("at-once") => wanted.at_once = Some(parser.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
@@ -121,6 +126,7 @@ fn read_random(parser: &mut lexopt::Parser) -> Result<random::Wanted, lexopt::Er
 async fn run_all(wanted: &Wanted) -> Result<bool, Box<dyn std::error::Error>> {
     let is_wanted = |scenario: &&Scenario| {
         wanted.all
+            || wanted.ci && !scenario::LONG.contains(&scenario.name)
             || wanted.group.as_deref() == Some(scenario.group)
             || wanted.names.iter().any(|name| name == scenario.name)
     };

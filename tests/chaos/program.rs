@@ -17,12 +17,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a program of this package; what it prints goes to `NAME.log` in `directory`.
-    pub(crate) fn start(program: &str, name: &str, arguments: &[String], directory: &Path) -> Program {
-        Program::of(&mut Command::new(path(program)), name, arguments, directory)
-    }
-
-    /// Starts a command that may begin with something else, such as a limit.
+    /// Starts a command, such as a program of this package with an environment of its own; what it prints goes to `NAME.log` in `directory`.
     pub(crate) fn of(command: &mut Command, name: &str, arguments: &[String], directory: &Path) -> Program {
         let output = directory.join(name).with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(&output);
@@ -78,6 +73,11 @@ impl Program {
     /// Whether it runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// The status it ended with, if it has.
+    pub(crate) fn status(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     /// Kills it, and returns when it is gone.

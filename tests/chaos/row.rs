@@ -33,6 +33,14 @@ pub(crate) struct Allowed {
     pub(crate) refused: bool,
     /// What a caller waits at the most.
     pub(crate) longest_wait: Duration,
+    /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
+    pub(crate) nothing_shows: bool,
+    /// Exactly so many jobs are dead letters; `None`: however many.
+    pub(crate) dead: Option<u64>,
+    /// No attempt may be run twice, explained or not.
+    pub(crate) once: bool,
+    /// The clock by which callers' waits are measured has jumped: they are not judged.
+    pub(crate) waits_unknown: bool,
 }
 
 /// Jobs that were counted before what they lay in was destroyed.
@@ -50,6 +58,10 @@ impl Default for Allowed {
             destroyed: Destroyed::default(),
             refused: false,
             longest_wait: LONGEST_WAIT,
+            nothing_shows: false,
+            dead: None,
+            once: false,
+            waits_unknown: false,
         }
     }
 }
@@ -117,22 +129,34 @@ impl Row {
             found.unexplained.unwrap_or(0) > 0,
             "a duplicate is not explained".to_owned(),
         );
+        wrong(
+            allowed.nothing_shows && found.duplicates + found.unknown > 0,
+            "a fault that nobody had to notice showed".to_owned(),
+        );
         wrong(found.refused_done > 0, "a refused job was done".to_owned());
         wrong(
             found.refused > 0 && !allowed.refused,
             format!("{} refused", found.refused),
         );
         wrong(
-            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis(),
+            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis() && !allowed.waits_unknown,
             "a caller waited beyond its deadline".to_owned(),
+        );
+        wrong(
+            allowed.dead.is_some_and(|dead| dead != found.dead),
+            format!("{} dead letters, {:?} were to be", found.dead, allowed.dead),
+        );
+        wrong(
+            allowed.once && outcome.repeated > 0,
+            format!("{} attempts were run again", outcome.repeated),
         );
         wrong(
             recovery.is_some_and(|took| took > within),
             format!("jobs were to flow within {within:?}"),
         );
-        let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
         let nothing_left = ended.is_some() && recovery.is_none();
         let note = "nothing was left to do when the cause ended";
+        let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),

@@ -48,13 +48,25 @@ pub(crate) struct Load {
     /// The share of attempts that fail.
     pub(crate) fail_rate: &'static str,
     pub(crate) options: Options,
+    pub(crate) clock: Clock,
 }
 
 /// What the programs are told beyond that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
     pub(crate) producer: &'static [&'static str],
     pub(crate) worker: &'static [&'static str],
+}
+
+/// Which clocks of the processes a scenario can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// None: they have the machine's.
+    Own,
+    /// The one that tells the date.
+    Wall,
+    /// That one and the one that measures time.
+    Both,
 }
 
 /// Half a minute of jobs, of which some fail, for two workers.
@@ -69,6 +81,7 @@ pub(crate) const USUAL: Load = Load {
         producer: &[],
         worker: &[],
     },
+    clock: Clock::Own,
 };
 
 impl Load {
@@ -79,7 +92,21 @@ impl Load {
             ..self
         }
     }
+
+    /// The same with these options for the workers.
+    pub(crate) const fn with(self, worker: &'static [&'static str]) -> Load {
+        let options = Options { worker, ..self.options };
+        Load { options, ..self }
+    }
+
+    /// The same with clocks that can be set.
+    pub(crate) const fn on(self, clock: Clock) -> Load {
+        Load { clock, ..self }
+    }
 }
+
+/// What is left out where ten minutes are all there is, each with its reason: it takes longer than a minute.
+pub(crate) const LONG: &[&str] = &["cluster-rolling-restart", "cluster-both-killed", "cluster-quorum-lost"];
 
 /// Every scenario, in the order of the groups.
 pub(crate) fn all() -> Vec<Scenario> {
@@ -87,7 +114,21 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::broker::SCENARIOS,
         crate::network::SCENARIOS,
         crate::cluster::SCENARIOS,
-        crate::ours::SCENARIOS,
+        &crate::ours::scenarios(),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_what_is_left_out_exists() {
+        let names: BTreeSet<&str> = all().iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(LONG.iter().all(|name| names.contains(name)));
+    }
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leveret::DeadLetterRecord;
 use leveret_tests::soak::record::now;
 use leveret_tests::{Cluster, Node, Proxy};
 
-use crate::flow::Flow;
+use crate::clock;
+use crate::flow::{Flow, letters};
 use crate::row::{Allowed, Row};
 use crate::scenario::{Load, Scenario, Setup};
 
@@ -27,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) flow: Flow,
     pub(crate) allowed: Allowed,
     began: Option<u64>,
+    /// Since then it is wholly there, where that took its time.
+    stands: Option<u64>,
     ended: Option<u64>,
     /// Whether workers are promised to say that they are not ready while the cause lasts.
     unready: bool,
@@ -64,6 +68,7 @@ impl Stage {
             Setup::Vhost(vhost) => vhost,
             _ => "",
         };
+        clock::set(&directory, 0);
         let url = format!("{url}/{vhost}?heartbeat={}", HEARTBEAT.as_secs());
         let flow = Flow::start(QUEUE, &url, scenario.load, &directory);
         let mut stage = Stage {
@@ -75,6 +80,7 @@ impl Stage {
             flow,
             allowed: Allowed::default(),
             began: None,
+            stands: None,
             ended: None,
             unready: false,
             notes: Vec::new(),
@@ -122,9 +128,47 @@ impl Stage {
         self.began.get_or_insert_with(now);
     }
 
+    /// From here on it is as wrong as it gets: `rabbitmqctl` may take its time on a busy machine.
+    pub(crate) fn cause_stands(&mut self) {
+        self.stands.get_or_insert_with(now);
+    }
+
     /// From here on nothing keeps jobs from flowing.
     pub(crate) fn cause_ended(&mut self) {
         self.ended = Some(now());
+    }
+
+    /// [`cause_ended`](Stage::cause_ended), where the clocks of the processes are ahead by so much.
+    pub(crate) fn cause_ended_ahead(&mut self, ahead: Duration) {
+        self.ended = u64::try_from(ahead.as_millis()).ok().map(|ahead| now() + ahead);
+    }
+
+    /// The dead letters so far.
+    pub(crate) async fn letters(&self) -> Vec<DeadLetterRecord> {
+        letters(&self.url(), &self.flow.queue).await
+    }
+
+    /// Puts the clocks of the processes ahead by so many seconds, or back; 0 is right.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        clock::set(&self.directory, seconds);
+    }
+
+    /// The connections that the node has now, by its names for them.
+    pub(crate) async fn connections(&self) -> Vec<String> {
+        let listed = self.node().ctl(&["list_connections", "--quiet", "pid"]).await;
+        let listed = listed.expect("the node answers");
+        let mut connections: Vec<String> = listed.lines().map(str::to_owned).collect();
+        connections.sort_unstable();
+        connections
+    }
+
+    /// Where the broker is, without a network in front of it.
+    fn url(&self) -> String {
+        let url = match &self.broker {
+            Broker::Node(node) => node.amqp_url(),
+            Broker::Cluster(cluster) => cluster.amqp_url(),
+        };
+        format!("{url}/{}", self.vhost)
     }
 
     /// Lets the cause last.
@@ -149,11 +193,7 @@ impl Stage {
 
     /// Lets everything come to its end and judges it. The files stay where something is wrong.
     pub(crate) async fn end(mut self) -> Row {
-        let url = match &self.broker {
-            Broker::Node(node) => node.amqp_url(),
-            Broker::Cluster(cluster) => cluster.amqp_url(),
-        };
-        let url = format!("{url}/{}", self.vhost);
+        let url = self.url();
         if self.unready {
             self.check_readiness();
         }
@@ -177,7 +217,7 @@ impl Stage {
             let mut during = states.iter().filter(|(at, _)| (began..=ended).contains(at));
             during
                 .find(|(_, health)| health.starts_with("not ready"))
-                .map(|(at, _)| at - began)
+                .map(|(at, _)| at.saturating_sub(self.stands.unwrap_or(began)))
         };
         let firsts: Vec<Option<u64>> = self.flow.states().iter().map(unready).collect();
         match firsts.iter().copied().collect::<Option<Vec<u64>>>() {

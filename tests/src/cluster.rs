@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Node;
+use crate::secret::LOGIN;
 use crate::signal::eventually;
 
 /// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
@@ -68,7 +69,7 @@ impl Cluster {
     /// Where clients connect: every node is a host of it.
     pub fn amqp_url(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|node| node.address().to_string()).collect();
-        format!("amqp://guest:guest@{}", hosts.join(","))
+        format!("amqp://{LOGIN}@{}", hosts.join(","))
     }
 
     /// The node that leads a quorum queue, and by which everything goes that the queue is told.
@@ -145,11 +146,14 @@ impl Cluster {
     }
 
     async fn place(&self, queue: &str) -> Option<Place> {
-        let node = self.nodes.iter().find(|node| node.pid().is_some());
-        let places: Vec<Place> = node
-            .expect("one node runs")
-            .list_queues(&["name", "leader", "members", "online"])
-            .await;
+        let mut places = Vec::<Place>::new();
+        // The first that answers: one may be starting, and one that was parted waits for the others.
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            if let Some(listed) = node.try_list_queues(&["name", "leader", "members", "online"]).await {
+                places = listed;
+                break;
+            }
+        }
         places.into_iter().find(|place| place.name == queue)
     }
 }

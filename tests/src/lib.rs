@@ -14,7 +14,8 @@
 //! - [`ports`]: port numbers that stay ours while nothing listens on them.
 //! - [`installation`]: where RabbitMQ is on this machine.
 //! - [`python`]: where a Python is that speaks AMQP.
-//! - [`logs`]: tracing output for a test that fails.
+//! - [`logs`]: tracing output for a test that fails, and that no line of it shows a password.
+//! - [`secret`]: the password of the nodes.
 
 // Test code: a broken invariant here has to end the test at once, with the place and the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -29,6 +30,7 @@ pub mod poisoned;
 pub mod ports;
 pub mod proxy;
 pub mod python;
+pub mod secret;
 pub mod signal;
 pub mod soak;
 pub mod taker;

@@ -52,9 +52,9 @@ impl Proxy {
         }
     }
 
-    /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`.
+    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`.
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@{}", self.address())
+        format!("amqp://{}@{}", crate::secret::LOGIN, self.address())
     }
 
     /// The proxy's own address; the same while connections are refused.
@@ -118,7 +118,12 @@ impl Proxy {
 
     /// Resets all connections once `bytes` more have gone to the broker: in the midst of a frame, usually.
     pub fn cut_after(&self, bytes: u64) {
-        self.network.cut_after(bytes);
+        self.network.cut_after(bytes, Direction::ToBroker);
+    }
+
+    /// Resets all connections once `bytes` more have gone to clients.
+    pub fn cut_after_to_client(&self, bytes: u64) {
+        self.network.cut_after(bytes, Direction::ToClient);
     }
 
     /// Refuses new connections until [`accept`](Proxy::accept). Those that are open go on.
@@ -149,6 +154,11 @@ impl Proxy {
     /// Forwards nothing to the client: its messages arrive, it hears nothing.
     pub fn stall_to_client(&self) {
         self.network.stall(Direction::ToClient);
+    }
+
+    /// Forwards nothing either way on the connections that are open now, as where a router has forgotten them; new ones are served.
+    pub fn stall_open(&self) {
+        self.network.stall_open();
     }
 
     /// Accepts new connections without ever forwarding a byte of them, not even after [`heal`](Proxy::heal).

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::plan::{Fault, Step};
 use crate::flow::Flow;
 use crate::row::{Allowed, Row};
-use crate::scenario::{Load, USUAL};
+use crate::scenario::{Clock, Load, Options};
 use crate::stage::HEARTBEAT;
 
 const QUEUE: &str = "soak";
@@ -90,7 +90,8 @@ impl Ground {
             concurrency: 16,
             work_ms: "0-10",
             fail_rate: "0.02",
-            options: USUAL.options,
+            options: Options::default(),
+            clock: Clock::Own,
         };
         let mut flow = Flow::start(QUEUE, &url, load, directory);
         flow.wait_for_done(UNDER_WAY).await;

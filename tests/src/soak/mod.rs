@@ -4,6 +4,7 @@
 //!
 //! - [`Soak`]: the job, with a checksum.
 //! - [`record`]: the lines of their files.
+//! - [`Mischief`]: what a handler does wrong on purpose.
 //! - [`Reckoning`]: what follows from them. Pure.
 //! - [`urls`]: several addresses of one broker.
 //! - [`Hold`]: keeping them from beginning anything.
@@ -11,6 +12,7 @@
 
 mod hold;
 mod job;
+mod mischief;
 mod reckoning;
 pub mod record;
 pub mod urls;
@@ -18,4 +20,5 @@ pub mod usage;
 
 pub use self::hold::Hold;
 pub use self::job::{Soak, id_of, message_id};
+pub use self::mischief::{EXIT, Mischief, panic_somehow};
 pub use self::reckoning::{Findings, Reckoning};

@@ -5,6 +5,8 @@
 //! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
+#[cfg(feature = "testing")]
+pub(crate) mod bytes;
 mod cable;
 mod consumer;
 mod convert;
