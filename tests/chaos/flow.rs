@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const AFTERWARDS: usize = 500;
 /// No scenario lasts so many times longer than it is meant to.
 const BEYOND: u64 = 50;
+/// So many jobs a producer has open at the most.
+const OPEN: u64 = 8_192;
 /// A worker that drains has nothing left to do but what it holds.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -146,7 +148,7 @@ impl Flow {
         self.producer.kill().await;
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
-            .extend((0..self.load.jobs * BEYOND).filter(|id| !known.contains(id)));
+            .extend((0..known.len() as u64 + OPEN).filter(|id| !known.contains(id)));
         self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
     }
 
@@ -237,13 +239,14 @@ impl Flow {
     async fn flow_on(&mut self) {
         let (began, before) = (tokio::time::Instant::now(), self.done());
         while self.producer.is_running() {
+            let looked = tokio::time::Instant::now();
             let enough = self.produced().len() as u64 >= self.load.jobs && self.done() >= before + AFTERWARDS;
             if enough || began.elapsed() > PATIENCE {
                 self.producer.signal("TERM");
                 return;
             }
             self.producer.look();
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500).max(5 * looked.elapsed())).await;
         }
     }
 

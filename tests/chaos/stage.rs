@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) flow: Flow,
     pub(crate) allowed: Allowed,
     began: Option<u64>,
+    /// Since then it is wholly there, where that took its time.
+    stands: Option<u64>,
     ended: Option<u64>,
     /// Whether workers are promised to say that they are not ready while the cause lasts.
     unready: bool,
@@ -78,6 +80,7 @@ impl Stage {
             flow,
             allowed: Allowed::default(),
             began: None,
+            stands: None,
             ended: None,
             unready: false,
             notes: Vec::new(),
@@ -123,6 +126,11 @@ impl Stage {
     /// From here on it goes wrong.
     pub(crate) fn cause_begins(&mut self) {
         self.began.get_or_insert_with(now);
+    }
+
+    /// From here on it is as wrong as it gets: `rabbitmqctl` may take its time on a busy machine.
+    pub(crate) fn cause_stands(&mut self) {
+        self.stands.get_or_insert_with(now);
     }
 
     /// From here on nothing keeps jobs from flowing.
@@ -209,7 +217,7 @@ impl Stage {
             let mut during = states.iter().filter(|(at, _)| (began..=ended).contains(at));
             during
                 .find(|(_, health)| health.starts_with("not ready"))
-                .map(|(at, _)| at - began)
+                .map(|(at, _)| at.saturating_sub(self.stands.unwrap_or(began)))
         };
         let firsts: Vec<Option<u64>> = self.flow.states().iter().map(unready).collect();
         match firsts.iter().copied().collect::<Option<Vec<u64>>>() {

@@ -24,6 +24,7 @@ pub(super) async fn app_stopped(stage: &mut Stage) {
     stage.expect_unready();
     stage.cause_begins();
     stage.ctl(&["stop_app"]).await;
+    stage.cause_stands();
     stage.last(Duration::from_secs(3)).await;
     stage.ctl(&["start_app"]).await;
     stage.cause_ended();

@@ -30,6 +30,7 @@ pub(super) async fn vhost(stage: &mut Stage) {
     let vhost = stage.vhost();
     stage.cause_begins();
     stage.ctl(&["delete_vhost", vhost]).await;
+    stage.cause_stands();
     stage.last(Duration::from_secs(5)).await;
     for step in make_vhost(vhost) {
         stage.ctl(&step).await;
