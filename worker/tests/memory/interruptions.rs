@@ -90,9 +90,11 @@ async fn the_retry_of_a_job_that_came_twice_says_that_it_may_be_the_second() {
 
         // Then its retry tells, and that of a job that came once does not
         let retries = stand.delayed();
-        let told = retries.iter().map(|retry| retry.properties.headers.contains_key("leveret-resent"));
+        let told = retries
+            .iter()
+            .map(|retry| retry.properties.headers.contains_key("leveret-resent"));
         assert_eq!(told.collect::<Vec<_>>(), [cuts]);
-        running.stop().await;
+        drop(running);
     }
 }
 
