@@ -14,6 +14,10 @@ use crate::scenario::Load;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// So many jobs more are done after the cause, or the producer goes on beyond its number.
+const AFTERWARDS: usize = 500;
+/// No scenario lasts so many times longer than it is meant to.
+const BEYOND: u64 = 50;
 /// A worker that drains has nothing left to do but what it holds.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -87,7 +91,8 @@ impl Flow {
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-        arguments.extend(more.iter().map(|&text| text.to_owned()));
+        let more = self.load.options.worker.iter().chain(more);
+        arguments.extend(more.map(|&text| text.to_owned()));
         self.workers
             .push(Program::start("soak-worker", &name, &arguments, &self.directory));
         self.workers.len() - 1
@@ -113,7 +118,7 @@ impl Flow {
         self.producer.kill().await;
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
-            .extend((0..self.load.jobs).filter(|id| !known.contains(id)));
+            .extend((0..self.load.jobs * BEYOND).filter(|id| !known.contains(id)));
         self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
     }
 
@@ -153,15 +158,16 @@ impl Flow {
     /// Waits until so many runs have succeeded.
     pub(crate) async fn wait_for_done(&mut self, count: usize) {
         let what = format!("{count} jobs are done");
-        let done = async || self.worked().iter().filter(|line| line.done).count() >= count;
+        let done = async || self.done() >= count;
         eventually_within(PATIENCE, what, done).await;
     }
 
-    /// Lets the producer come to its end, the workers do what is left, and ends them in order. `url`: where the broker answers by now.
-    pub(crate) async fn end(mut self, url: &str) -> Outcome {
-        let own_time = Duration::from_secs(self.load.jobs / u64::from(self.load.rate.max(1)));
-        self.producer.ended(own_time + PATIENCE).await;
-        let reckoning = self.settle(url).await;
+    /// Lets the producer come to its end, the workers do what is left, and ends them in order. `url`: where the broker answers by now;
+    /// `destroyed`: jobs that need not come to their end.
+    pub(crate) async fn end(mut self, url: &str, destroyed: &BTreeSet<u64>) -> Outcome {
+        self.flow_on().await;
+        self.producer.ended(PATIENCE).await;
+        let reckoning = self.settle(url, destroyed).await;
         for worker in &mut self.workers {
             worker.signal("TERM");
         }
@@ -186,8 +192,27 @@ impl Flow {
         }
     }
 
+    /// Lets the producer go on until it has enqueued what it was to, and some jobs more are done: a busy machine may have taken long for the cause.
+    async fn flow_on(&mut self) {
+        let (began, before) = (tokio::time::Instant::now(), self.done());
+        while self.producer.is_running() {
+            let enough = self.produced().len() as u64 >= self.load.jobs && self.done() >= before + AFTERWARDS;
+            if enough || began.elapsed() > PATIENCE {
+                self.producer.signal("TERM");
+                return;
+            }
+            self.producer.look();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// How many runs have ended well.
+    pub(crate) fn done(&self) -> usize {
+        self.worked().iter().filter(|line| line.done).count()
+    }
+
     /// Waits until every confirmed job is done or dead, or nothing has happened for as long as it may take.
-    async fn settle(&mut self, url: &str) -> Reckoning {
+    async fn settle(&mut self, url: &str, destroyed: &BTreeSet<u64>) -> Reckoning {
         let mut last = (0, tokio::time::Instant::now());
         loop {
             let looked = tokio::time::Instant::now();
@@ -206,7 +231,8 @@ impl Flow {
             if !reckoning.is_settled() && (quiet > Duration::from_secs(5) || patience_ends) {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
             }
-            if reckoning.is_settled() {
+            let others_are_settled = || reckoning.lost().iter().all(|id| destroyed.contains(id));
+            if reckoning.is_settled() || (quiet > Duration::from_secs(5) && others_are_settled()) {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
                 return reckoning;
             }
@@ -230,7 +256,7 @@ impl Flow {
 
 fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: bool) -> Program {
     let out = directory.join("produced").display().to_string();
-    let (jobs, rate) = (load.jobs.to_string(), load.rate.to_string());
+    let (jobs, rate) = ((load.jobs * BEYOND).to_string(), load.rate.to_string());
     let pairs = [
         ["--url", url],
         ["--queue", queue],
@@ -239,6 +265,7 @@ fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: 
         ["--out", &out],
     ];
     let mut arguments: Vec<String> = pairs.concat().into_iter().map(str::to_owned).collect();
+    arguments.extend(load.options.producer.iter().map(|&text| text.to_owned()));
     arguments.extend(resume.then(|| "--resume".to_owned()));
     Program::start("soak-producer", "producer", &arguments, directory)
 }

@@ -1,5 +1,6 @@
 //! What came of a scenario, judged.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,14 +25,52 @@ struct Counts {
 }
 
 /// What a scenario allows beyond the usual.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Allowed {
-    /// So many jobs lay in what the fault destroyed; exactly these are lost.
-    pub(crate) destroyed: u64,
+    /// What lay in what the fault destroyed.
+    pub(crate) destroyed: Destroyed,
     /// Jobs that are refused: because the queue was full, or the user might not.
     pub(crate) refused: bool,
+    /// What a caller waits at the most.
+    pub(crate) longest_wait: Duration,
     /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
     pub(crate) nothing_shows: bool,
+}
+
+/// Jobs that were counted before what they lay in was destroyed.
+#[derive(Debug, Default)]
+pub(crate) struct Destroyed {
+    /// No other may be lost.
+    pub(crate) jobs: BTreeSet<u64>,
+    /// So many of them workers had in hand: they may finish those, or not.
+    pub(crate) in_hand: usize,
+}
+
+impl Default for Allowed {
+    fn default() -> Allowed {
+        Allowed {
+            destroyed: Destroyed::default(),
+            refused: false,
+            longest_wait: LONGEST_WAIT,
+            nothing_shows: false,
+        }
+    }
+}
+
+impl Destroyed {
+    /// What is wrong with these losses.
+    fn wrong(&self, lost: &[u64]) -> Option<String> {
+        let others: Vec<&u64> = lost.iter().filter(|id| !self.jobs.contains(id)).collect();
+        if !others.is_empty() {
+            let some = &others[..others.len().min(5)];
+            return Some(format!(
+                "{} lost that were not destroyed, such as {some:?}",
+                others.len()
+            ));
+        }
+        let least = self.jobs.len() - self.in_hand.min(self.jobs.len());
+        (lost.len() < least).then(|| format!("{least} destroyed, and only {} lost: the count is wrong", lost.len()))
+    }
 }
 
 impl Row {
@@ -75,14 +114,8 @@ impl Row {
         let found = &outcome.findings;
         let mut faults = Vec::new();
         let mut wrong = |is: bool, what: String| faults.extend(is.then_some(what));
-        let (lost, destroyed) = (found.lost, allowed.destroyed);
-        wrong(
-            lost != destroyed,
-            format!(
-                "{lost} lost, {destroyed} destroyed; {:?}",
-                outcome.lost.iter().take(5).collect::<Vec<_>>()
-            ),
-        );
+        let unlike = allowed.destroyed.wrong(&outcome.lost);
+        wrong(unlike.is_some(), unlike.unwrap_or_default());
         wrong(
             found.unexplained.unwrap_or(0) > 0,
             "a duplicate is not explained".to_owned(),
@@ -97,7 +130,7 @@ impl Row {
             format!("{} refused", found.refused),
         );
         wrong(
-            u128::from(outcome.longest_wait_ms) > LONGEST_WAIT.as_millis(),
+            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis(),
             "a caller waited beyond its deadline".to_owned(),
         );
         wrong(
@@ -106,11 +139,15 @@ impl Row {
         );
         let nothing_left = ended.is_some() && recovery.is_none();
         let note = "nothing was left to do when the cause ended";
+        let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),
             faults,
-            notes: Vec::from_iter(nothing_left.then(|| note.to_owned())),
+            notes: refused
+                .into_iter()
+                .chain(nothing_left.then(|| note.to_owned()))
+                .collect(),
         }
     }
 

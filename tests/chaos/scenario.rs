@@ -28,6 +28,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Setup {
     /// A node of its own, with these lines in its configuration.
     Node(&'static [&'static str]),
+    /// The same, in a virtual host of this name.
+    Vhost(&'static str),
     /// The same with a network in front of it.
     Proxied,
     /// Three nodes that are one broker.
@@ -45,6 +47,14 @@ pub(crate) struct Load {
     pub(crate) work_ms: &'static str,
     /// The share of attempts that fail.
     pub(crate) fail_rate: &'static str,
+    pub(crate) options: Options,
+}
+
+/// What the programs are told beyond that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) producer: &'static [&'static str],
+    pub(crate) worker: &'static [&'static str],
 }
 
 /// Half a minute of jobs, of which some fail, for two workers.
@@ -55,6 +65,10 @@ pub(crate) const USUAL: Load = Load {
     concurrency: 16,
     work_ms: "0-20",
     fail_rate: "0.05",
+    options: Options {
+        producer: &[],
+        worker: &[],
+    },
 };
 
 impl Load {
@@ -67,6 +81,9 @@ impl Load {
     }
 }
 
+/// What is left out where ten minutes are all there is, each with its reason: it takes longer than a minute.
+pub(crate) const LONG: &[&str] = &["cluster-rolling-restart", "cluster-both-killed", "cluster-quorum-lost"];
+
 /// Every scenario, in the order of the groups.
 pub(crate) fn all() -> Vec<Scenario> {
     [
@@ -76,4 +93,18 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::ours::SCENARIOS,
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_what_is_left_out_exists() {
+        let names: BTreeSet<&str> = all().iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(LONG.iter().all(|name| names.contains(name)));
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Stage {
     name: &'static str,
     within: Duration,
     broker: Broker,
+    /// Empty: the usual one.
+    vhost: &'static str,
     proxy: Option<Proxy>,
     pub(crate) flow: Flow,
     pub(crate) allowed: Allowed,
@@ -44,6 +46,7 @@ impl Stage {
         let broker = match scenario.setup {
             Setup::Node(settings) => Broker::Node(Node::start_with(settings).await),
             Setup::Proxied => Broker::Node(Node::start().await),
+            Setup::Vhost(vhost) => Broker::Node(node_with(vhost).await),
             Setup::Cluster => Broker::Cluster(Cluster::start(3).await),
         };
         let proxy = match (&broker, scenario.setup) {
@@ -57,12 +60,17 @@ impl Stage {
         };
         let directory = std::env::temp_dir().join(format!("leveret-chaos-{}-{}", std::process::id(), scenario.name));
         std::fs::create_dir_all(&directory).expect("a directory for temporary files");
-        let url = format!("{url}/?heartbeat={}", HEARTBEAT.as_secs());
+        let vhost = match scenario.setup {
+            Setup::Vhost(vhost) => vhost,
+            _ => "",
+        };
+        let url = format!("{url}/{vhost}?heartbeat={}", HEARTBEAT.as_secs());
         let flow = Flow::start(QUEUE, &url, scenario.load, &directory);
         let mut stage = Stage {
             name: scenario.name,
             within: scenario.within,
             broker,
+            vhost,
             proxy,
             flow,
             allowed: Allowed::default(),
@@ -83,6 +91,17 @@ impl Stage {
             Broker::Node(node) => node,
             Broker::Cluster(cluster) => &cluster.nodes()[0],
         }
+    }
+
+    /// The virtual host that jobs flow in, as `rabbitmqctl` calls it.
+    pub(crate) fn vhost(&self) -> &'static str {
+        if self.vhost.is_empty() { "/" } else { self.vhost }
+    }
+
+    /// Has the node do something, which has to succeed.
+    pub(crate) async fn ctl(&self, arguments: &[&str]) -> String {
+        let done = self.node().ctl(arguments).await;
+        done.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The three nodes.
@@ -134,10 +153,11 @@ impl Stage {
             Broker::Node(node) => node.amqp_url(),
             Broker::Cluster(cluster) => cluster.amqp_url(),
         };
+        let url = format!("{url}/{}", self.vhost);
         if self.unready {
             self.check_readiness();
         }
-        let outcome = self.flow.end(&url).await;
+        let outcome = self.flow.end(&url, &self.allowed.destroyed.jobs).await;
         let row = Row::judge(self.name, outcome, &self.allowed, self.ended, self.within);
         let row = row.with_notes(self.notes, self.faults);
         if row.is_good() {
@@ -172,6 +192,22 @@ impl Stage {
             }
         }
     }
+}
+
+async fn node_with(vhost: &str) -> Node {
+    let node = Node::start().await;
+    for step in make_vhost(vhost) {
+        node.ctl(&step).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+    node
+}
+
+/// What makes a virtual host that everybody may use.
+pub(crate) fn make_vhost(vhost: &str) -> [Vec<&str>; 2] {
+    [
+        vec!["add_vhost", vhost],
+        vec!["set_permissions", "-p", vhost, "guest", ".*", ".*", ".*"],
+    ]
 }
 
 /// Some seconds of the usual load.

@@ -1,11 +1,13 @@
 //! Works on the jobs of `soak-producer` and writes down each run.
 //!
-//! `soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] [--states FILE]`
+//! `soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] [--states FILE]
+//! [--max-length N]`
 //!
 //! FILE gets one line `<id> <attempt> done|failed <unix ms>` a run. P: the share of attempts that fail. SIGTERM drains, and it exits with status 0. A
 //! job that is not as it was enqueued is written down nowhere, becomes a dead letter, and makes the status 1.
 //! `--starts`: one line `<id> <attempt> <hop> first|again` when a run begins; `again` where the broker or a sender says that it may be a repetition.
 //! `--states`: one line `<unix ms> <health>` whenever the worker's state changes.
+//! `--max-length`: as that of the producer. SIGUSR1 holds the worker: a run that begins waits, with its job in hand, until SIGUSR2 lets it go on.
 
 // A soak that cannot write its file ends at the place where that shows.
 #![allow(clippy::expect_used)]
@@ -19,14 +21,14 @@ use std::time::Duration;
 use leveret::{HeaderValue, Queue, Rabbit};
 use leveret_tests::logs;
 use leveret_tests::soak::record::{self, Log, Started, Worked};
-use leveret_tests::soak::{Soak, urls, usage};
+use leveret_tests::soak::{Hold, Soak, urls, usage};
 use leveret_worker::{BoxError, Context, JobError, State, Worker, WorkerHandle};
 use lexopt::prelude::*;
 
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] \
-                     [--states FILE]";
+                     [--states FILE] [--max-length N]";
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
@@ -40,6 +42,7 @@ struct Arguments {
     name: Option<String>,
     starts: Option<PathBuf>,
     states: Option<PathBuf>,
+    max_length: Option<u32>,
 }
 
 impl Arguments {
@@ -56,6 +59,7 @@ impl Arguments {
                 Long("fail-rate") => read.fail_rate = parser.value()?.parse()?,
                 Long("name") => read.name = Some(parser.value()?.string()?),
                 Long("starts") => read.starts = Some(parser.value()?.into()),
+                Long("max-length") => read.max_length = Some(parser.value()?.parse()?),
                 Long("states") => read.states = Some(parser.value()?.into()),
                 _ => return Err(argument.unexpected().into()),
             }
@@ -83,6 +87,12 @@ struct Plan {
     fail_rate: f64,
     out: Log,
     starts: Option<Log>,
+    hold: Hold,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     done: AtomicU64,
     failed: AtomicU64,
     broken: AtomicU64,
@@ -90,7 +100,7 @@ struct Plan {
 
 async fn work(job: Soak, State(plan): State<Arc<Plan>>, context: Context) -> Result<(), BoxError> {
     if !job.is_whole() {
-        plan.broken.fetch_add(1, Ordering::Relaxed);
+        plan.counts.broken.fetch_add(1, Ordering::Relaxed);
         return Err(JobError::reject("it is not as it was enqueued").into());
     }
     let attempt = context.attempt();
@@ -103,6 +113,7 @@ async fn work(job: Soak, State(plan): State<Arc<Plan>>, context: Context) -> Res
             announced: context.is_redelivered() || context.header("leveret-resent").is_some(),
         });
     }
+    plan.hold.passes().await;
     let (from, to) = plan.work;
     if to > 0 {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(from..=to))).await;
@@ -114,7 +125,7 @@ async fn work(job: Soak, State(plan): State<Arc<Plan>>, context: Context) -> Res
         done,
         at: record::now(),
     });
-    let count = if done { &plan.done } else { &plan.failed };
+    let count = if done { &plan.counts.done } else { &plan.counts.failed };
     count.fetch_add(1, Ordering::Relaxed);
     match done {
         true => Ok(()),
@@ -158,11 +169,13 @@ async fn run() -> Result<u64, Failure> {
         fail_rate: arguments.fail_rate,
         out: Log::open(&arguments.out.ok_or("--out is missing")?)?,
         starts: arguments.starts.map(|path| Log::open(&path)).transpose()?,
-        done: AtomicU64::new(0),
-        failed: AtomicU64::new(0),
-        broken: AtomicU64::new(0),
+        hold: Hold::by_signals()?,
+        counts: Counts::default(),
     });
-    let queue = Queue::named(arguments.queue.ok_or("--queue is missing")?)?;
+    let mut queue = Queue::named(arguments.queue.ok_or("--queue is missing")?)?;
+    if let Some(length) = arguments.max_length {
+        queue = queue.max_length(length);
+    }
     let options: leveret::ConnectOptions = arguments.url.ok_or("--url is missing")?.parse()?;
     let name = arguments.name.unwrap_or_else(|| "soak-worker".to_owned());
     // The broker may come up later.
@@ -186,10 +199,10 @@ async fn run() -> Result<u64, Failure> {
     eprintln!("{report}");
     println!(
         r#"{{"done":{},"failed":{},"broken":{},"peak_rss_kb":{}}}"#,
-        count(&plan.done),
-        count(&plan.failed),
-        count(&plan.broken),
+        count(&plan.counts.done),
+        count(&plan.counts.failed),
+        count(&plan.counts.broken),
         usage::peak_memory()
     );
-    Ok(count(&plan.broken))
+    Ok(count(&plan.counts.broken))
 }

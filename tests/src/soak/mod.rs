@@ -6,13 +6,16 @@
 //! - [`record`]: the lines of their files.
 //! - [`Reckoning`]: what follows from them. Pure.
 //! - [`urls`]: several addresses of one broker.
+//! - [`Hold`]: keeping them from beginning anything.
 //! - [`usage`]: what a process has used.
 
+mod hold;
 mod job;
 mod reckoning;
 pub mod record;
 pub mod urls;
 pub mod usage;
 
+pub use self::hold::Hold;
 pub use self::job::{Soak, id_of, message_id};
 pub use self::reckoning::{Findings, Reckoning};
