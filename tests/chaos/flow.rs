@@ -9,8 +9,9 @@ use leveret_tests::signal::eventually_within;
 use leveret_tests::soak::record::{self, Produced, Started, Worked};
 use leveret_tests::soak::{Findings, Reckoning, id_of};
 
-use crate::program::Program;
+use crate::program::{Program, behind, path};
 use crate::scenario::Load;
+use tokio::process::Command;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -27,6 +28,8 @@ pub(crate) struct Flow {
     /// What the producer connects to.
     url: String,
     load: Load,
+    /// The command that starts the programs, where they live somewhere else.
+    launcher: Vec<String>,
     directory: PathBuf,
     pub(crate) producer: Program,
     pub(crate) workers: Vec<Program>,
@@ -51,14 +54,16 @@ pub(crate) struct Outcome {
 }
 
 impl Flow {
-    /// Starts everything. `url` is where they connect.
-    pub(crate) fn start(queue: &str, url: &str, load: Load, directory: &Path) -> Flow {
+    /// Starts everything. `way`: by what they connect.
+    pub(crate) fn start(queue: &str, way: (&str, &[String]), load: Load, directory: &Path) -> Flow {
+        let (url, launcher) = way;
         let mut flow = Flow {
             queue: queue.to_owned(),
             url: url.to_owned(),
             load,
+            launcher: launcher.to_owned(),
             directory: directory.to_owned(),
-            producer: start_producer(queue, url, load, directory, false),
+            producer: start_producer(queue, way, load, directory, false),
             workers: Vec::new(),
             gone: Vec::new(),
             started: 0,
@@ -93,8 +98,9 @@ impl Flow {
         .collect::<Vec<_>>();
         let more = self.load.options.worker.iter().chain(more);
         arguments.extend(more.map(|&text| text.to_owned()));
+        let mut command = behind(&self.launcher, Command::new(path("soak-worker")));
         self.workers
-            .push(Program::start("soak-worker", &name, &arguments, &self.directory));
+            .push(Program::of(&mut command, &name, &arguments, &self.directory));
         self.workers.len() - 1
     }
 
@@ -119,7 +125,8 @@ impl Flow {
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
             .extend((0..self.load.jobs * BEYOND).filter(|id| !known.contains(id)));
-        self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
+        let way = (self.url.as_str(), self.launcher.as_slice());
+        self.producer = start_producer(&self.queue, way, self.load, &self.directory, true);
     }
 
     /// What the producer has written down so far.
@@ -254,7 +261,13 @@ impl Flow {
     }
 }
 
-fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: bool) -> Program {
+fn start_producer(
+    queue: &str,
+    (url, launcher): (&str, &[String]),
+    load: Load,
+    directory: &Path,
+    resume: bool,
+) -> Program {
     let out = directory.join("produced").display().to_string();
     let (jobs, rate) = ((load.jobs * BEYOND).to_string(), load.rate.to_string());
     let pairs = [
@@ -267,7 +280,8 @@ fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: 
     let mut arguments: Vec<String> = pairs.concat().into_iter().map(str::to_owned).collect();
     arguments.extend(load.options.producer.iter().map(|&text| text.to_owned()));
     arguments.extend(resume.then(|| "--resume".to_owned()));
-    Program::start("soak-producer", "producer", &arguments, directory)
+    let mut command = behind(launcher, Command::new(path("soak-producer")));
+    Program::of(&mut command, "producer", &arguments, directory)
 }
 
 /// The jobs among the dead letters of a queue.

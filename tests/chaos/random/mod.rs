@@ -92,7 +92,7 @@ impl Ground {
             fail_rate: "0.02",
             options: Options::default(),
         };
-        let mut flow = Flow::start(QUEUE, &url, load, directory);
+        let mut flow = Flow::start(QUEUE, (&url, &[]), load, directory);
         flow.wait_for_done(UNDER_WAY).await;
         cluster.wait_for_members(QUEUE).await;
         Ground {
