@@ -10,7 +10,7 @@ use leveret_tests::soak::record::{self, Produced, Started, Worked};
 use leveret_tests::soak::{Findings, Reckoning, id_of};
 
 use crate::clock;
-use crate::program::{Program, path};
+use crate::program::{Program, behind, path};
 use crate::scenario::Load;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
@@ -30,6 +30,8 @@ pub(crate) struct Flow {
     /// What the producer connects to.
     url: String,
     load: Load,
+    /// The command that starts the programs, where they live somewhere else.
+    launcher: Vec<String>,
     directory: PathBuf,
     pub(crate) producer: Program,
     pub(crate) workers: Vec<Program>,
@@ -56,14 +58,16 @@ pub(crate) struct Outcome {
 }
 
 impl Flow {
-    /// Starts everything. `url` is where they connect.
-    pub(crate) fn start(queue: &str, url: &str, load: Load, directory: &Path) -> Flow {
+    /// Starts everything. `way`: by what they connect.
+    pub(crate) fn start(queue: &str, way: (&str, &[String]), load: Load, directory: &Path) -> Flow {
+        let (url, launcher) = way;
         let mut flow = Flow {
             queue: queue.to_owned(),
             url: url.to_owned(),
             load,
+            launcher: launcher.to_owned(),
             directory: directory.to_owned(),
-            producer: start_producer(queue, url, load, directory, false),
+            producer: start_producer(queue, way, load, directory, false),
             workers: Vec::new(),
             gone: Vec::new(),
             started: 0,
@@ -98,7 +102,8 @@ impl Flow {
         .collect::<Vec<_>>();
         let more = self.load.options.worker.iter().chain(more);
         arguments.extend(more.map(|&text| text.to_owned()));
-        let mut command = clock::command(&path("soak-worker"), self.load.clock, &self.directory);
+        let command = clock::command(&path("soak-worker"), self.load.clock, &self.directory);
+        let mut command = behind(&self.launcher, command);
         self.workers
             .push(Program::of(&mut command, &name, &arguments, &self.directory));
         self.workers.len() - 1
@@ -149,7 +154,8 @@ impl Flow {
         let known: BTreeSet<u64> = self.produced().iter().map(|line| line.id).collect();
         self.doubtful
             .extend((0..known.len() as u64 + OPEN).filter(|id| !known.contains(id)));
-        self.producer = start_producer(&self.queue, &self.url, self.load, &self.directory, true);
+        let way = (self.url.as_str(), self.launcher.as_slice());
+        self.producer = start_producer(&self.queue, way, self.load, &self.directory, true);
     }
 
     /// What the producer has written down so far.
@@ -298,7 +304,13 @@ impl Flow {
     }
 }
 
-fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: bool) -> Program {
+fn start_producer(
+    queue: &str,
+    (url, launcher): (&str, &[String]),
+    load: Load,
+    directory: &Path,
+    resume: bool,
+) -> Program {
     let out = directory.join("produced").display().to_string();
     let (jobs, rate) = ((load.jobs * BEYOND).to_string(), load.rate.to_string());
     let pairs = [
@@ -311,8 +323,8 @@ fn start_producer(queue: &str, url: &str, load: Load, directory: &Path, resume: 
     let mut arguments: Vec<String> = pairs.concat().into_iter().map(str::to_owned).collect();
     arguments.extend(load.options.producer.iter().map(|&text| text.to_owned()));
     arguments.extend(resume.then(|| "--resume".to_owned()));
-    let mut command = clock::command(&path("soak-producer"), load.clock, directory);
-    Program::of(&mut command, "producer", &arguments, directory)
+    let command = clock::command(&path("soak-producer"), load.clock, directory);
+    Program::of(&mut behind(launcher, command), "producer", &arguments, directory)
 }
 
 /// How often an attempt was run that had been run already.

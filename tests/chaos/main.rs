@@ -7,6 +7,7 @@
 //! # Layout
 //! - `scenario`: what a scenario is, and all of them
 //! - `stage`: the broker, the network and the programs of one scenario
+//! - `way`: what stands between the programs and the broker
 //! - `flow`: a producer and workers, as processes, with their files
 //! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
@@ -30,6 +31,7 @@ mod random;
 mod row;
 mod scenario;
 mod stage;
+mod way;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

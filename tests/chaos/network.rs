@@ -3,16 +3,19 @@
 //! # Layout
 //! - `ends`: connections that end
 //! - `silence`: connections that live and are silent
+//! - `line`: a line that is slow, or loses packets
 
 mod ends;
+mod line;
 mod silence;
 
 use std::time::Duration;
 
 use leveret_tests::signal::eventually_within;
 
-use crate::scenario::{Act, Scenario, Setup};
+use crate::scenario::{Act, Load, Scenario, Setup, USUAL};
 use crate::stage::{HEARTBEAT, Stage, load};
+use crate::way::Hurdle;
 
 /// A lost connection is tried again within a second.
 const TRANSPORT: Duration = Duration::from_secs(10);
@@ -72,7 +75,44 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Box::pin(silence::silent_listener(stage))
         })
     },
+    Scenario {
+        what: "of two hosts one is dead, and every connection is reset, five times",
+        setup: Setup::Behind(Hurdle::DeadHost),
+        ..proxied("network-dead-host", 20, TRANSPORT, |stage| Box::pin(ends::reset(stage)))
+    },
+    Scenario {
+        what: "a name has an address that refuses, one that swallows everything, and a good one; connections are reset five times",
+        setup: Setup::Behind(Hurdle::DeadAddresses),
+        ..proxied("network-dead-addresses", 20, TRANSPORT, |stage| {
+            Box::pin(ends::reset(stage))
+        })
+    },
+    Scenario {
+        what: "of two TLS hosts one accepts and says nothing, and every connection is reset, twice",
+        setup: Setup::Behind(Hurdle::SilentTls),
+        ..proxied("network-silent-tls", 30, TOLD_BY_DEADLINE, |stage| {
+            Box::pin(ends::reset_under_tls(stage))
+        })
+    },
+    Scenario {
+        what: "for 20 seconds the line carries 10 kB a second: nobody is given up",
+        setup: Setup::Behind(Hurdle::Line),
+        load: FEW,
+        ..proxied("network-slow", 30, TRANSPORT, |stage| Box::pin(line::slow(stage)))
+    },
+    Scenario {
+        what: "for 20 seconds the line loses every tenth packet",
+        setup: Setup::Behind(Hurdle::Line),
+        ..proxied("network-lossy", 30, TRANSPORT, |stage| Box::pin(line::lossy(stage)))
+    },
 ];
+
+/// More than twice what a slow line carries.
+const FEW: Load = Load {
+    jobs: 1_200,
+    rate: 40,
+    ..USUAL
+};
 
 /// A scenario with a proxy between everybody and the broker.
 const fn proxied(name: &'static str, seconds: u32, within: Duration, act: Act) -> Scenario {

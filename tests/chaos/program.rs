@@ -17,7 +17,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a command, such as a program of this package with an environment of its own; what it prints goes to `NAME.log` in `directory`.
+    /// Starts a command, such as a program of this package with an environment of its own, or behind another; what it prints goes to
+    /// `NAME.log` in `directory`.
     pub(crate) fn of(command: &mut Command, name: &str, arguments: &[String], directory: &Path) -> Program {
         let output = directory.join(name).with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(&output);
@@ -115,6 +116,23 @@ impl Program {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
     }
+}
+
+/// The same command started by another, `launcher`, which becomes it.
+pub(crate) fn behind(launcher: &[String], command: Command) -> Command {
+    let [program, arguments @ ..] = launcher else {
+        return command;
+    };
+    let mut whole = Command::new(program);
+    whole.args(arguments).arg(command.as_std().get_program());
+    whole.args(command.as_std().get_args());
+    whole.envs(
+        command
+            .as_std()
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    whole
 }
 
 /// Programs of one package are built into one directory.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::stage::Stage;
+use crate::way::Hurdle;
 
 /// What happens on the stage while jobs flow. It returns when the cause has ended; what follows is the same for all.
 pub(crate) type Act = for<'a> fn(&'a mut Stage) -> BoxFuture<'a, ()>;
@@ -32,6 +33,8 @@ pub(crate) enum Setup {
     Vhost(&'static str),
     /// The same with a network in front of it.
     Proxied,
+    /// The same with something in the way.
+    Behind(Hurdle),
     /// Three nodes that are one broker.
     Cluster,
 }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::flow::{Flow, letters};
 use crate::row::{Allowed, Row};
 use crate::scenario::{Load, Scenario, Setup};
+use crate::way::Way;
 
 /// So many jobs are done before anything goes wrong: everything stands by then.
 const UNDER_WAY: usize = 300;
@@ -25,6 +26,8 @@ pub(crate) struct Stage {
     broker: Broker,
     /// Empty: the usual one.
     vhost: &'static str,
+    /// What stands between the programs and the broker, beyond a proxy.
+    pub(crate) way: Way,
     proxy: Option<Proxy>,
     pub(crate) flow: Flow,
     pub(crate) allowed: Allowed,
@@ -32,8 +35,8 @@ pub(crate) struct Stage {
     /// Since then it is wholly there, where that took its time.
     stands: Option<u64>,
     ended: Option<u64>,
-    /// Whether workers are promised to say that they are not ready while the cause lasts.
-    unready: bool,
+    /// Within so many heartbeats workers have to say that they are not ready while the cause lasts; 0: they need not.
+    unready: u32,
     notes: Vec<String>,
     faults: Vec<String>,
     directory: PathBuf,
@@ -47,17 +50,23 @@ enum Broker {
 impl Stage {
     /// Sets everything up, and lets jobs flow.
     pub(crate) async fn set(scenario: &Scenario) -> Stage {
+        let mut way = match scenario.setup {
+            Setup::Behind(hurdle) => Way::lay(hurdle).await,
+            _ => Way::default(),
+        };
         let broker = match scenario.setup {
             Setup::Node(settings) => Broker::Node(Node::start_with(settings).await),
             Setup::Proxied => Broker::Node(Node::start().await),
             Setup::Vhost(vhost) => Broker::Node(node_with(vhost).await),
             Setup::Cluster => Broker::Cluster(Cluster::start(3).await),
+            Setup::Behind(_) => Broker::Node(way.node.take().expect("the way leads to one")),
         };
         let proxy = match (&broker, scenario.setup) {
             (Broker::Node(node), Setup::Proxied) => Some(Proxy::start(node.address()).await),
-            _ => None,
+            _ => way.proxy.take(),
         };
         let url = match (&broker, &proxy) {
+            _ if !way.url.is_empty() => way.url.clone(),
             (_, Some(proxy)) => proxy.amqp_url(),
             (Broker::Node(node), None) => node.amqp_url(),
             (Broker::Cluster(cluster), None) => cluster.amqp_url(),
@@ -69,20 +78,21 @@ impl Stage {
             _ => "",
         };
         clock::set(&directory, 0);
-        let url = format!("{url}/{vhost}?heartbeat={}", HEARTBEAT.as_secs());
-        let flow = Flow::start(QUEUE, &url, scenario.load, &directory);
+        let url = format!("{url}/{vhost}?heartbeat={}{}", HEARTBEAT.as_secs(), way.query);
+        let flow = Flow::start(QUEUE, (&url, &way.launcher), scenario.load, &directory);
         let mut stage = Stage {
             name: scenario.name,
             within: scenario.within,
             broker,
             vhost,
+            way,
             proxy,
             flow,
             allowed: Allowed::default(),
             began: None,
             stands: None,
             ended: None,
-            unready: false,
+            unready: 0,
             notes: Vec::new(),
             faults: Vec::new(),
             directory,
@@ -178,7 +188,12 @@ impl Stage {
 
     /// No worker consumes while the cause lasts: each has to say so within two heartbeats, and that it is ready again afterwards.
     pub(crate) fn expect_unready(&mut self) {
-        self.unready = true;
+        self.expect_unready_within(2);
+    }
+
+    /// The same within so many heartbeats.
+    pub(crate) fn expect_unready_within(&mut self, heartbeats: u32) {
+        self.unready = heartbeats;
     }
 
     /// Something that the table shall say.
@@ -194,7 +209,7 @@ impl Stage {
     /// Lets everything come to its end and judges it. The files stay where something is wrong.
     pub(crate) async fn end(mut self) -> Row {
         let url = self.url();
-        if self.unready {
+        if self.unready > 0 {
             self.check_readiness();
         }
         let outcome = self.flow.end(&url, &self.allowed.destroyed.jobs).await;
@@ -208,7 +223,7 @@ impl Stage {
         row.with_notes(vec![kept], Vec::new())
     }
 
-    /// Every worker of the beginning said within two heartbeats that it was not ready.
+    /// Every worker of the beginning said in time that it was not ready.
     fn check_readiness(&mut self) {
         let (Some(began), Some(ended)) = (self.began, self.ended) else {
             return;
@@ -226,7 +241,7 @@ impl Stage {
                 let last = firsts.into_iter().max().unwrap_or(0);
                 self.note(format!("not ready after {last} ms"));
                 // A heartbeat is looked for twice an interval, and a busy machine needs a moment too.
-                if u128::from(last) > (2 * HEARTBEAT + Duration::from_secs(2)).as_millis() {
+                if u128::from(last) > (self.unready * HEARTBEAT + Duration::from_secs(2)).as_millis() {
                     self.fault("a worker said too late that it was not ready");
                 }
             }

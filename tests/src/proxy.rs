@@ -23,8 +23,9 @@ use crate::signal;
 /// Forwards connections to a broker, unharmed until told otherwise. Ends with everything it holds when dropped.
 #[derive(Debug)]
 pub struct Proxy {
+    address: SocketAddr,
     /// The port stays ours while connections are refused.
-    claim: PortClaim,
+    _claim: PortClaim,
     network: Arc<Network>,
     commands: mpsc::UnboundedSender<Command>,
     listener: JoinHandle<()>,
@@ -37,29 +38,39 @@ impl Proxy {
     ///
     /// If it cannot listen.
     pub async fn start(target: SocketAddr) -> Proxy {
+        Proxy::start_at(Ipv4Addr::LOCALHOST, target).await
+    }
+
+    /// [`start`](Proxy::start), on another address of this machine; the port is claimed on 127.0.0.1 all the same.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub async fn start_at(address: Ipv4Addr, target: SocketAddr) -> Proxy {
         let claim = PortClaim::take();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, claim.number()));
+        let address = SocketAddr::from((address, claim.number()));
         // Unbounded: what is sent here are a test's own calls, each of which waits for its answer.
         let (commands, received) = mpsc::unbounded_channel();
         let network = Arc::new(Network::new(commands.clone()));
         let listener = Listener::bind(address, target, Arc::clone(&network)).await;
         let listener = tokio::spawn(listener.run(received));
         Proxy {
-            claim,
+            address,
+            _claim: claim,
             network,
             commands,
             listener,
         }
     }
 
-    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`.
+    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`, usually.
     pub fn amqp_url(&self) -> String {
         format!("amqp://{}@{}", crate::secret::LOGIN, self.address())
     }
 
     /// The proxy's own address; the same while connections are refused.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.claim.number()))
+        self.address
     }
 
     /// How many connections are open now.

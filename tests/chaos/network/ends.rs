@@ -20,6 +20,17 @@ pub(super) async fn reset(stage: &mut Stage) {
     stage.cause_ended();
 }
 
+/// Half of those who come back begin with the host that is silent.
+pub(super) async fn reset_under_tls(stage: &mut Stage) {
+    let connected = connected(stage).await;
+    stage.cause_begins();
+    stage.proxy().cut().await;
+    all_again(stage, connected).await;
+    stage.proxy().cut().await;
+    stage.cause_ended();
+    stage.note("who begins with the silent host waits for the connect deadline (10 s)");
+}
+
 pub(super) async fn finish(stage: &mut Stage) {
     let connected = connected(stage).await;
     stage.cause_begins();

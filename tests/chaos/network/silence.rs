@@ -22,10 +22,13 @@ pub(super) async fn black_hole(stage: &mut Stage) {
 }
 
 pub(super) async fn black_hole_to_broker(stage: &mut Stage) {
-    stage.expect_unready();
+    // The broker alone can tell: it looks once a heartbeat, and wants to have heard nothing twice.
+    stage.expect_unready_within(3);
+    stage.note("RabbitMQ takes two to three heartbeats to miss a client");
     stage.cause_begins();
     stage.proxy().stall_to_broker();
-    stage.last(LONG).await;
+    // Until the broker has told: what it has to look for twice may take three heartbeats and a look.
+    stage.last(LONG + HEARTBEAT).await;
     stage.proxy().heal();
     stage.cause_ended();
 }

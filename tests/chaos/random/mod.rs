@@ -93,7 +93,7 @@ impl Ground {
             options: Options::default(),
             clock: Clock::Own,
         };
-        let mut flow = Flow::start(QUEUE, &url, load, directory);
+        let mut flow = Flow::start(QUEUE, (&url, &[]), load, directory);
         flow.wait_for_done(UNDER_WAY).await;
         cluster.wait_for_members(QUEUE).await;
         Ground {
