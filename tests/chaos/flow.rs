@@ -49,7 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) lost: Vec<u64>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) worked: Vec<Worked>,
-    /// How many runs of one attempt of one job there were beyond the first.
+    /// How many runs of first attempts there were beyond one for each job. A retry may come twice from the broker by itself: one that is slow to confirm the
+    /// hop of a dead letter to itself makes it again.
     pub(crate) repeated: u64,
     /// In KiB.
     pub(crate) producer_peak: u64,
@@ -327,11 +328,11 @@ fn start_producer(
     Program::of(&mut behind(launcher, command), "producer", &arguments, directory)
 }
 
-/// How often an attempt was run that had been run already.
+/// How often a job was run as it was enqueued that had been run so already.
 fn repeated(started: &[Started]) -> u64 {
-    let mut runs: BTreeMap<(u64, u32), u64> = BTreeMap::new();
-    for start in started {
-        *runs.entry((start.id, start.attempt)).or_default() += 1;
+    let mut runs: BTreeMap<u64, u64> = BTreeMap::new();
+    for start in started.iter().filter(|start| start.attempt == 1) {
+        *runs.entry(start.id).or_default() += 1;
     }
     runs.values().map(|count| count - 1).sum()
 }

@@ -37,7 +37,7 @@ pub(crate) struct Allowed {
     pub(crate) nothing_shows: bool,
     /// Exactly so many jobs are dead letters; `None`: however many.
     pub(crate) dead: Option<u64>,
-    /// No attempt may be run twice, explained or not.
+    /// No first attempt may be run twice, explained or not.
     pub(crate) once: bool,
     /// The clock by which callers' waits are measured has jumped: they are not judged.
     pub(crate) waits_unknown: bool,
@@ -148,7 +148,7 @@ impl Row {
         );
         wrong(
             allowed.once && outcome.repeated > 0,
-            format!("{} attempts were run again", outcome.repeated),
+            format!("{} first attempts were run again", outcome.repeated),
         );
         wrong(
             recovery.is_some_and(|took| took > within),

@@ -36,7 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "handler-panics",
         what: "every tenth job panics in its first run, and one in each run",
         setup: Setup::Node(&[]),
-        load: load(20).with(&["--panic-every", "10", "--panic", "777"]),
+        load: load(35).with(&["--panic-every", "10", "--panic", "777"]),
         within: SOON,
         act: |stage| Box::pin(panics(stage)),
     },
