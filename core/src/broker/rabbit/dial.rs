@@ -12,7 +12,7 @@ use super::cable::{Cable, CableEnd};
 use super::line::Line;
 use super::quiet::{self, Quiet};
 use super::tls::Tls;
-use super::wire::Wire;
+use super::wire::{Stream, Wire};
 use super::{AmqpThread, error};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{Credentials, Deadlines, Host};
@@ -122,7 +122,7 @@ impl Plug {
         let stream = self.end.hold(stream)?;
         match connector {
             Some(connector) => connector.encrypt(stream).await,
-            None => Ok(Wire::Plain(stream)),
+            None => Ok(Stream::Plain(stream).into()),
         }
     }
 }
