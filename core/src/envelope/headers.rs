@@ -30,6 +30,9 @@ pub const SUSPECT_ARMED: &str = "leveret-suspect-armed";
 pub const CRASHES: &str = "leveret-crashes";
 /// How often the job met a worker that knows no handler for it and waits for one that does.
 pub const UNKNOWN: &str = "leveret-unknown";
+/// Put on a delivery, by whoever receives it, whose properties or headers are not what AMQP allows (not UTF-8, longer than they say, nested more than 64
+/// deep), in place of what could not be read. Such a job is not run: it becomes a dead letter.
+pub const UNREADABLE: &str = "leveret-unreadable";
 /// How many times the job was sent back to work from among the dead letters.
 pub const REDRIVEN: &str = "leveret-redriven";
 /// On a dead letter: why, as one word (`failed`, `rejected`, `panicked`, `timed_out`, `expired`, `undecodable`, `unknown_type`, `poison`).

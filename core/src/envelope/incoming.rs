@@ -58,6 +58,9 @@ impl Incoming {
     /// [`DecodeError`] naming the header.
     pub fn read(message: &Message) -> Result<Self, DecodeError> {
         let properties = &message.properties;
+        if properties.headers.contains_key(headers::UNREADABLE) {
+            return Err(DecodeError::Properties);
+        }
         let id = match properties.message_id.as_deref() {
             None | Some("") => JobId::temporary(),
             Some(text) => JobId::new(text).map_err(|_| DecodeError::MessageId)?,
@@ -141,6 +144,8 @@ fn delivery_count(properties: &Properties) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
+    /// Properties or headers are not what AMQP allows, and were left out.
+    Properties,
     /// The message id is longer than an id may be or contains a control character.
     MessageId,
     /// One of Leveret's own headers does not hold a whole number of its range.
@@ -164,6 +169,10 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Properties => f.write_str(
+                "some of its properties or headers are not what AMQP allows (not UTF-8, longer than they say, or nested more than 64 deep), \
+                 and were left out",
+            ),
             Self::MessageId => f.write_str("the message_id is longer than 255 bytes or contains a control character"),
             Self::Header { header } if *header == headers::EXPIRES => {
                 write!(

@@ -4,7 +4,7 @@ use crate::broker::BrokerError;
 use crate::broker::rabbit::bytes;
 use crate::message::Properties;
 
-/// What a worker reads of the properties in a content header frame; `None`: the client library cannot read them.
+/// What a worker reads of the properties in a content header frame; `None`: the client library cannot read them, or there are none.
 #[must_use]
 pub fn read_properties(bytes: &[u8]) -> Option<Properties> {
     bytes::read(bytes)

@@ -2,13 +2,16 @@
 
 use lapin::protocol::basic::{gen_properties, parse_properties};
 
-use super::convert;
+use super::{convert, screen};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::message::Properties;
 
 pub(crate) fn read(bytes: &[u8]) -> Option<Properties> {
-    let (_rest, properties) = parse_properties(bytes).ok()?;
-    Some(convert::from_amqp(&properties))
+    // Class, weight and the body's size stand before them.
+    let payload = [&[0; 12], bytes].concat();
+    let payload = screen::mended(&payload).unwrap_or(payload);
+    let (rest, properties) = parse_properties(&payload[12..]).ok()?;
+    rest.is_empty().then(|| convert::from_amqp(&properties))
 }
 
 pub(crate) fn write(properties: &Properties) -> Result<Vec<u8>, BrokerError> {

@@ -13,7 +13,7 @@ use super::line::Line;
 use super::quiet::{self, Quiet};
 use super::reach::reach;
 use super::tls::Tls;
-use super::wire::Wire;
+use super::wire::{Stream, Wire};
 use super::{AmqpThread, error};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{Credentials, Deadlines, Host};
@@ -123,7 +123,7 @@ impl Plug {
         let stream = self.end.hold(stream)?;
         match connector {
             Some(connector) => connector.encrypt(stream).await,
-            None => Ok(Wire::Plain(stream)),
+            None => Ok(Stream::Plain(stream).into()),
         }
     }
 }

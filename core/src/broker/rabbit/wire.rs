@@ -2,35 +2,83 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::screen::Screen;
+
+/// How much is read at once of what is not passed on as it is.
+const PIECE: usize = 4_096;
+
 /// A stream of our own, so that TLS is ours as well: the client library's has no precise errors, and settles for a crypto provider of
 /// the whole process.
-pub(super) enum Wire {
+pub(super) struct Wire {
+    stream: Stream,
+    /// What comes in goes through it.
+    screen: Screen,
+}
+
+/// What a wire is made of.
+pub(super) enum Stream {
     Plain(TcpStream),
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
+impl From<Stream> for Wire {
+    fn from(stream: Stream) -> Self {
+        Self {
+            stream,
+            screen: Screen::default(),
+        }
+    }
+}
+
 impl Wire {
-    fn read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+    /// Reads into `buffer`, past the screen where it may.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let given = self.screen.give(buffer);
+            if given > 0 || buffer.is_empty() {
+                return Poll::Ready(Ok(given));
+            }
+            let direct = self.screen.may_pass().min(buffer.len());
+            if direct > 0 {
+                let read = ready!(self.stream.read(cx, &mut buffer[..direct]))?;
+                self.screen.passed(read);
+                return Poll::Ready(Ok(read));
+            }
+            let mut piece = [0; PIECE];
+            let read = ready!(self.stream.read(cx, &mut piece))?;
+            self.screen.take_in(&piece[..read]);
+            if read == 0 {
+                self.screen.end();
+                return Poll::Ready(Ok(self.screen.give(buffer)));
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let read = match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             // The end without a farewell that is no attack here: frames have lengths.
             #[cfg(feature = "rustls")]
-            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 other => other,
             },
-        }
+        };
+        read.map_ok(|()| buffer.filled().len())
     }
 
-    fn writer(self: Pin<&mut Self>) -> Pin<&mut (dyn TokioWrite + Unpin)> {
-        match self.get_mut() {
+    fn writer(&mut self) -> Pin<&mut (dyn TokioWrite + Unpin)> {
+        match self {
             Self::Plain(stream) => Pin::new(stream),
             #[cfg(feature = "rustls")]
             Self::Tls(stream) => Pin::new(stream),
@@ -40,14 +88,13 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        self.read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+        self.get_mut().read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.writer().poll_write(cx, bytes)
+        self.get_mut().stream.writer().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -55,14 +102,14 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writer().poll_write_vectored(cx, bytes)
+        self.get_mut().stream.writer().poll_write_vectored(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer().poll_flush(cx)
+        self.get_mut().stream.writer().poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer().poll_shutdown(cx)
+        self.get_mut().stream.writer().poll_shutdown(cx)
     }
 }

@@ -141,6 +141,7 @@ fn begin_anew(table: &mut Headers, due: SystemTime) {
         headers::SUSPECT_ARMED,
         headers::CRASHES,
         headers::UNKNOWN,
+        headers::UNREADABLE,
     ] {
         table.remove(name);
     }

@@ -41,6 +41,7 @@ pub fn holds(message: &Message) {
             assert_eq!(incoming.id.is_stable(), has_id(message));
         }
         Err(DecodeError::Header { header }) => assert!(message.properties.headers.contains_key(*header)),
+        Err(DecodeError::Properties) => assert!(message.properties.headers.contains_key(headers::UNREADABLE)),
         Err(other) => assert_eq!(*other, DecodeError::MessageId),
     }
     if let Err(error) = Incoming::job::<Welcome>(&message.body) {

@@ -7,7 +7,7 @@ use leveret::{HeaderValue, Headers, Message};
 const MAX_DEPTH: usize = 6;
 
 /// The names that mean something to Leveret or to the broker.
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 33] = [
     headers::ATTEMPT,
     headers::HOP,
     headers::ORIGIN,
@@ -21,6 +21,7 @@ const NAMES: [&str; 32] = [
     headers::SUSPECT_ARMED,
     headers::CRASHES,
     headers::UNKNOWN,
+    headers::UNREADABLE,
     headers::REDRIVEN,
     headers::FAILURE_REASON,
     headers::FAILURE_ERROR,
