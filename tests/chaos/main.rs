@@ -1,14 +1,17 @@
 //! Every fault we can think of, by name, each with its exact counts of what was lost and what was done twice.
 //!
-//! `chaos list`; `chaos run NAME… | --group GROUP | --all [--at-once K]`; `chaos random --minutes M --seed S [--rate R]`. `cargo xtask chaos`
+//! `chaos list`; `chaos run NAME… | --group GROUP | --ci | --all [--at-once K]`; `chaos random --minutes M --seed S [--rate R]`. `cargo xtask chaos`
 //! builds it and the programs it starts, finds the broker, and runs it; `LEVERET_TEST_RABBITMQ_ROOT` names another version of RabbitMQ,
 //! as for the suites.
 //!
 //! # Layout
 //! - `scenario`: what a scenario is, and all of them
 //! - `stage`: the broker, the network and the programs of one scenario
+//! - `way`: what stands between the programs and the broker
 //! - `flow`: a producer and workers, as processes, with their files
+//! - `held`: holding them, to count what the broker has
 //! - `program`: one of these processes
+//! - `clock`: the clocks of these processes
 //! - `row`: what came of a scenario, judged
 //! - `random`: many faults at once, by a seed
 //! - `broker`, `network`, `cluster`, `ours`: the faults, by whose they are
@@ -17,8 +20,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod flow;
+mod held;
 mod network;
 mod ours;
 mod program;
@@ -26,6 +31,7 @@ mod random;
 mod row;
 mod scenario;
 mod stage;
+mod way;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -37,7 +43,7 @@ use self::row::Row;
 use self::scenario::{Scenario, all};
 use self::stage::Stage;
 
-const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --all [--at-once K] | chaos random --minutes M --seed S \
+const USAGE: &str = "chaos list | chaos run NAME… | --group GROUP | --ci | --all [--at-once K] | chaos random --minutes M --seed S \
                      [--rate JOBS_PER_S]";
 
 #[derive(Debug, Default)]
@@ -45,6 +51,8 @@ struct Wanted {
     names: Vec<String>,
     group: Option<String>,
     all: bool,
+    /// Those that are short enough for every change.
+    ci: bool,
     at_once: Option<usize>,
 }
 
@@ -91,6 +99,7 @@ fn read(parser: &mut lexopt::Parser) -> Result<Wanted, lexopt::Error> {
             Value(name) => wanted.names.push(name.string()?),
             Long("group") => wanted.group = Some(parser.value()?.string()?),
             Long("all") => wanted.all = true,
+            Long("ci") => wanted.ci = true,
             Long("at-once") => wanted.at_once = Some(parser.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
@@ -119,6 +128,7 @@ fn read_random(parser: &mut lexopt::Parser) -> Result<random::Wanted, lexopt::Er
 async fn run_all(wanted: &Wanted) -> Result<bool, Box<dyn std::error::Error>> {
     let is_wanted = |scenario: &&Scenario| {
         wanted.all
+            || wanted.ci && !scenario::LONG.contains(&scenario.name)
             || wanted.group.as_deref() == Some(scenario.group)
             || wanted.names.iter().any(|name| name == scenario.name)
     };

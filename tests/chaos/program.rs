@@ -17,12 +17,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a program of this package; what it prints goes to `NAME.log` in `directory`.
-    pub(crate) fn start(program: &str, name: &str, arguments: &[String], directory: &Path) -> Program {
-        Program::of(&mut Command::new(path(program)), name, arguments, directory)
-    }
-
-    /// Starts a command that may begin with something else, such as a limit.
+    /// Starts a command, such as a program of this package with an environment of its own, or behind another; what it prints goes to
+    /// `NAME.log` in `directory`.
     pub(crate) fn of(command: &mut Command, name: &str, arguments: &[String], directory: &Path) -> Program {
         let output = directory.join(name).with_extension("log");
         let log = std::fs::File::options().create(true).append(true).open(&output);
@@ -80,6 +76,11 @@ impl Program {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
+    /// The status it ended with, if it has.
+    pub(crate) fn status(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
     /// Kills it, and returns when it is gone.
     pub(crate) async fn kill(&mut self) {
         self.look();
@@ -115,6 +116,23 @@ impl Program {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
     }
+}
+
+/// The same command started by another, `launcher`, which becomes it.
+pub(crate) fn behind(launcher: &[String], command: Command) -> Command {
+    let [program, arguments @ ..] = launcher else {
+        return command;
+    };
+    let mut whole = Command::new(program);
+    whole.args(arguments).arg(command.as_std().get_program());
+    whole.args(command.as_std().get_args());
+    whole.envs(
+        command
+            .as_std()
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    whole
 }
 
 /// Programs of one package are built into one directory.

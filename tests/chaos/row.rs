@@ -1,5 +1,6 @@
 //! What came of a scenario, judged.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,12 +25,61 @@ struct Counts {
 }
 
 /// What a scenario allows beyond the usual.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Allowed {
-    /// So many jobs lay in what the fault destroyed; exactly these are lost.
-    pub(crate) destroyed: u64,
+    /// What lay in what the fault destroyed.
+    pub(crate) destroyed: Destroyed,
     /// Jobs that are refused: because the queue was full, or the user might not.
     pub(crate) refused: bool,
+    /// What a caller waits at the most.
+    pub(crate) longest_wait: Duration,
+    /// Nobody was told of anything: no job may be done twice, and the fate of none may be unknown.
+    pub(crate) nothing_shows: bool,
+    /// Exactly so many jobs are dead letters; `None`: however many.
+    pub(crate) dead: Option<u64>,
+    /// No first attempt may be run twice, explained or not.
+    pub(crate) once: bool,
+    /// The clock by which callers' waits are measured has jumped: they are not judged.
+    pub(crate) waits_unknown: bool,
+}
+
+/// Jobs that were counted before what they lay in was destroyed.
+#[derive(Debug, Default)]
+pub(crate) struct Destroyed {
+    /// No other may be lost.
+    pub(crate) jobs: BTreeSet<u64>,
+    /// So many of them workers had in hand: they may finish those, or not.
+    pub(crate) in_hand: usize,
+}
+
+impl Default for Allowed {
+    fn default() -> Allowed {
+        Allowed {
+            destroyed: Destroyed::default(),
+            refused: false,
+            longest_wait: LONGEST_WAIT,
+            nothing_shows: false,
+            dead: None,
+            once: false,
+            waits_unknown: false,
+        }
+    }
+}
+
+impl Destroyed {
+    /// What is wrong with these losses.
+    fn wrong(&self, lost: &[u64]) -> Option<String> {
+        let others: Vec<&u64> = lost.iter().filter(|id| !self.jobs.contains(id)).collect();
+        if !others.is_empty() {
+            let some = &others[..others.len().min(5)];
+            return Some(format!(
+                "{} lost that were not destroyed, such as {some:?}",
+                others.len()
+            ));
+        }
+        let least = self.jobs.len() - self.in_hand.min(self.jobs.len());
+        (lost.len() < least).then(|| format!("{least} destroyed, and only {} lost: the count is wrong", lost.len()))
+    }
 }
 
 impl Row {
@@ -73,17 +123,15 @@ impl Row {
         let found = &outcome.findings;
         let mut faults = Vec::new();
         let mut wrong = |is: bool, what: String| faults.extend(is.then_some(what));
-        let (lost, destroyed) = (found.lost, allowed.destroyed);
-        wrong(
-            lost != destroyed,
-            format!(
-                "{lost} lost, {destroyed} destroyed; {:?}",
-                outcome.lost.iter().take(5).collect::<Vec<_>>()
-            ),
-        );
+        let unlike = allowed.destroyed.wrong(&outcome.lost);
+        wrong(unlike.is_some(), unlike.unwrap_or_default());
         wrong(
             found.unexplained.unwrap_or(0) > 0,
             "a duplicate is not explained".to_owned(),
+        );
+        wrong(
+            allowed.nothing_shows && found.duplicates + found.unknown > 0,
+            "a fault that nobody had to notice showed".to_owned(),
         );
         wrong(found.refused_done > 0, "a refused job was done".to_owned());
         wrong(
@@ -91,8 +139,16 @@ impl Row {
             format!("{} refused", found.refused),
         );
         wrong(
-            u128::from(outcome.longest_wait_ms) > LONGEST_WAIT.as_millis(),
+            u128::from(outcome.longest_wait_ms) > allowed.longest_wait.as_millis() && !allowed.waits_unknown,
             "a caller waited beyond its deadline".to_owned(),
+        );
+        wrong(
+            allowed.dead.is_some_and(|dead| dead != found.dead),
+            format!("{} dead letters, {:?} were to be", found.dead, allowed.dead),
+        );
+        wrong(
+            allowed.once && outcome.repeated > 0,
+            format!("{} first attempts were run again", outcome.repeated),
         );
         wrong(
             recovery.is_some_and(|took| took > within),
@@ -100,11 +156,15 @@ impl Row {
         );
         let nothing_left = ended.is_some() && recovery.is_none();
         let note = "nothing was left to do when the cause ended";
+        let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),
             faults,
-            notes: Vec::from_iter(nothing_left.then(|| note.to_owned())),
+            notes: refused
+                .into_iter()
+                .chain(nothing_left.then(|| note.to_owned()))
+                .collect(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::stage::Stage;
+use crate::way::Hurdle;
 
 /// What happens on the stage while jobs flow. It returns when the cause has ended; what follows is the same for all.
 pub(crate) type Act = for<'a> fn(&'a mut Stage) -> BoxFuture<'a, ()>;
@@ -28,8 +29,12 @@ pub(crate) struct Scenario {
 pub(crate) enum Setup {
     /// A node of its own, with these lines in its configuration.
     Node(&'static [&'static str]),
+    /// The same, in a virtual host of this name.
+    Vhost(&'static str),
     /// The same with a network in front of it.
     Proxied,
+    /// The same with something in the way.
+    Behind(Hurdle),
     /// Three nodes that are one broker.
     Cluster,
 }
@@ -45,6 +50,26 @@ pub(crate) struct Load {
     pub(crate) work_ms: &'static str,
     /// The share of attempts that fail.
     pub(crate) fail_rate: &'static str,
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+}
+
+/// What the programs are told beyond that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) producer: &'static [&'static str],
+    pub(crate) worker: &'static [&'static str],
+}
+
+/// Which clocks of the processes a scenario can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// None: they have the machine's.
+    Own,
+    /// The one that tells the date.
+    Wall,
+    /// That one and the one that measures time.
+    Both,
 }
 
 /// Half a minute of jobs, of which some fail, for two workers.
@@ -55,6 +80,11 @@ pub(crate) const USUAL: Load = Load {
     concurrency: 16,
     work_ms: "0-20",
     fail_rate: "0.05",
+    options: Options {
+        producer: &[],
+        worker: &[],
+    },
+    clock: Clock::Own,
 };
 
 impl Load {
@@ -65,7 +95,21 @@ impl Load {
             ..self
         }
     }
+
+    /// The same with these options for the workers.
+    pub(crate) const fn with(self, worker: &'static [&'static str]) -> Load {
+        let options = Options { worker, ..self.options };
+        Load { options, ..self }
+    }
+
+    /// The same with clocks that can be set.
+    pub(crate) const fn on(self, clock: Clock) -> Load {
+        Load { clock, ..self }
+    }
 }
+
+/// What is left out where ten minutes are all there is, each with its reason: it takes longer than a minute.
+pub(crate) const LONG: &[&str] = &["cluster-rolling-restart", "cluster-both-killed", "cluster-quorum-lost"];
 
 /// Every scenario, in the order of the groups.
 pub(crate) fn all() -> Vec<Scenario> {
@@ -73,7 +117,21 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::broker::SCENARIOS,
         crate::network::SCENARIOS,
         crate::cluster::SCENARIOS,
-        crate::ours::SCENARIOS,
+        &crate::ours::scenarios(),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_what_is_left_out_exists() {
+        let names: BTreeSet<&str> = all().iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(LONG.iter().all(|name| names.contains(name)));
+    }
 }

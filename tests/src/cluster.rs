@@ -146,11 +146,14 @@ impl Cluster {
     }
 
     async fn place(&self, queue: &str) -> Option<Place> {
-        let node = self.nodes.iter().find(|node| node.pid().is_some());
-        let places: Vec<Place> = node
-            .expect("one node runs")
-            .list_queues(&["name", "leader", "members", "online"])
-            .await;
+        let mut places = Vec::<Place>::new();
+        // The first that answers: one may be starting, and one that was parted waits for the others.
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            if let Some(listed) = node.try_list_queues(&["name", "leader", "members", "online"]).await {
+                places = listed;
+                break;
+            }
+        }
         places.into_iter().find(|place| place.name == queue)
     }
 }

@@ -37,5 +37,5 @@ pub mod taker;
 
 pub use cluster::Cluster;
 pub use loss::LossBook;
-pub use node::{Node, shared};
+pub use node::{Node, QueueDepth, shared};
 pub use proxy::Proxy;

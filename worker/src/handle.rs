@@ -115,7 +115,7 @@ impl WorkerHandle {
     /// ```
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
-        WorkerHealth::new(self.state(), self.schedules())
+        WorkerHealth::of(&self.controls)
     }
 
     /// Waits until the worker begins to end, for whatever reason: a signal, [`WorkerHandle::shutdown`], an error. What shall

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use leveret::runtime::LinkState;
 use leveret::watch;
 
+use crate::running::Controls;
 use crate::schedule::ScheduleState;
 
 /// What a worker is doing on one queue.
@@ -59,22 +61,38 @@ impl fmt::Display for QueueState {
 /// ```text
 /// ready; mail: consuming; reports: consuming
 /// not ready; mail: consuming; reports: down (the connection was lost: broken pipe)
+/// ready; mail: consuming (1 silent consumer replaced so far); reports: consuming
 /// stopped; mail: stopped; reports: stopped
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerHealth {
     queues: BTreeMap<String, QueueState>,
     schedules: BTreeMap<String, ScheduleState>,
+    /// Why there is no connection, where the queues' dispatchers have not come round to say so.
+    unconnected: Option<String>,
+    /// Where it is not zero.
+    silent_consumers: BTreeMap<String, u64>,
 }
 
 impl WorkerHealth {
-    pub(crate) fn new(queues: BTreeMap<String, QueueState>, schedules: BTreeMap<String, ScheduleState>) -> Self {
-        Self { queues, schedules }
+    pub(crate) fn of(controls: &Controls) -> Self {
+        let pulses = controls.pulses.iter();
+        let silent = pulses.map(|(queue, pulse)| (queue.clone(), pulse.silent_consumers()));
+        Self {
+            queues: controls.board.borrow().clone(),
+            schedules: controls.schedules.borrow().clone(),
+            unconnected: unconnected(controls),
+            silent_consumers: silent.filter(|(_, count)| *count > 0).collect(),
+        }
     }
 
     /// Whether every queue is being consumed. `false` during an outage, and during a shutdown: no new work, and no restart either.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.all_consume() && self.unconnected.is_none()
+    }
+
+    fn all_consume(&self) -> bool {
         !self.queues.is_empty() && self.queues.values().all(|state| *state == QueueState::Consuming)
     }
 
@@ -87,6 +105,12 @@ impl WorkerHealth {
     /// The schedules by name. They do not count for readiness: another replica takes over what this one cannot do.
     pub fn schedules(&self) -> impl Iterator<Item = (&str, &ScheduleState)> {
         self.schedules.iter().map(|(name, state)| (name.as_str(), state))
+    }
+
+    /// How many consumers of a queue were replaced so far because nothing came from them, though jobs were ready and there was room.
+    #[must_use]
+    pub fn silent_consumers(&self, queue: &str) -> u64 {
+        self.silent_consumers.get(queue).copied().unwrap_or(0)
     }
 
     /// The queues by name.
@@ -102,12 +126,34 @@ impl fmt::Display for WorkerHealth {
             (false, true) => "not ready",
             (false, false) => "stopped",
         })?;
-        self.queues
-            .iter()
-            .try_for_each(|(queue, state)| write!(f, "; {queue}: {state}"))?;
+        if let Some(reason) = self.unconnected.as_ref().filter(|_| self.all_consume()) {
+            write!(f, "; no connection ({reason})")?;
+        }
+        for (queue, state) in &self.queues {
+            write!(f, "; {queue}: {state}")?;
+            match self.silent_consumers(queue) {
+                0 => {}
+                1 => f.write_str(" (1 silent consumer replaced so far)")?,
+                count => write!(f, " ({count} silent consumers replaced so far)")?,
+            }
+        }
         self.schedules
             .iter()
             .try_for_each(|(schedule, state)| write!(f, "; schedule {schedule}: {state}"))
+    }
+}
+
+/// Why there is no connection for consuming. That it is lost is known on the thread of the connections before the dispatchers are told, and
+/// long before where something blocks them.
+fn unconnected(controls: &Controls) -> Option<String> {
+    let state = controls.rabbit()?.consuming().state();
+    match &*state.borrow() {
+        LinkState::Up { .. } | LinkState::Blocked { .. } => None,
+        LinkState::Down {
+            last_error: Some(error),
+            ..
+        } => Some(error.to_string()),
+        _ => Some("none has been made".to_owned()),
     }
 }
 

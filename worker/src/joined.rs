@@ -34,12 +34,28 @@ pub(crate) struct JoinedConsumer {
     turn: usize,
     /// Whether it was told to stop: then the end of one is not the end of all.
     halted: bool,
+    /// Of each part.
+    prefetch: u16,
 }
 
 #[derive(Debug)]
 struct Part {
+    source: String,
     consumer: Box<dyn Consumer>,
     ended: bool,
+    /// What has come.
+    delivered: u64,
+    /// What of it is not settled.
+    held: usize,
+}
+
+/// What has come from one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Intake {
+    pub(crate) source: String,
+    pub(crate) delivered: u64,
+    /// Whether more could come.
+    pub(crate) has_room: bool,
 }
 
 impl JoinedConsumer {
@@ -53,7 +69,13 @@ impl JoinedConsumer {
         let mut parts = Vec::new();
         for (at, source) in sources.iter().enumerate() {
             match session.consume(source, prefetch).await {
-                Ok(consumer) => parts.push(Part { consumer, ended: false }),
+                Ok(consumer) => parts.push(Part {
+                    source: source.clone(),
+                    consumer,
+                    ended: false,
+                    delivered: 0,
+                    held: 0,
+                }),
                 Err(error) if may_be_missing(&error, mode) && at + 1 < sources.len() => tell_missing(source),
                 Err(error) => return Err(error),
             }
@@ -62,6 +84,16 @@ impl JoinedConsumer {
             parts,
             turn: 0,
             halted: false,
+            prefetch,
+        })
+    }
+
+    /// What has come from each source.
+    pub(crate) fn intakes(&self) -> impl Iterator<Item = Intake> {
+        self.parts.iter().map(|part| Intake {
+            source: part.source.clone(),
+            delivered: part.delivered,
+            has_room: part.held < usize::from(self.prefetch),
         })
     }
 
@@ -84,6 +116,8 @@ impl JoinedConsumer {
                 continue;
             };
             part.ended = !matches!(event, ConsumerEvent::Delivery(_));
+            part.delivered += u64::from(!part.ended);
+            part.held += usize::from(!part.ended);
             if matches!(event, ConsumerEvent::Cancelled) && self.halted && !self.is_over() {
                 // Those before it in this round were asked, and wake the task by themselves.
                 continue;
@@ -95,8 +129,11 @@ impl JoinedConsumer {
 
     /// Settles with whichever gave the lease.
     pub(crate) fn settle(&mut self, lease: Lease, settlement: Settlement) -> Result<(), Lease> {
-        let consumers = self.parts.iter_mut().map(|part| &mut *part.consumer);
-        offer(consumers, lease, |consumer, lease| consumer.settle(lease, settlement))
+        offer(self.parts.iter_mut(), lease, |part, lease| {
+            part.consumer.settle(lease, settlement)?;
+            part.held = part.held.saturating_sub(1);
+            Ok(())
+        })
     }
 
     pub(crate) fn flush(&mut self) {

@@ -12,6 +12,8 @@ pub(crate) struct Pulse {
     deliveries: AtomicU64,
     /// When a channel was last lost, in milliseconds on the worker's clock, plus one; 0: never.
     lost_at: AtomicU64,
+    /// How many consumers were replaced because they had fallen silent.
+    silent: AtomicU64,
 }
 
 /// The pulses of all queues by name.
@@ -35,6 +37,16 @@ impl Pulse {
     pub(crate) fn lost(&self, now: Duration) {
         let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
         self.lost_at.store(millis + 1, Ordering::SeqCst);
+    }
+
+    /// A consumer had fallen silent.
+    pub(crate) fn silent(&self) {
+        self.silent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many had.
+    pub(crate) fn silent_consumers(&self) -> u64 {
+        self.silent.load(Ordering::SeqCst)
     }
 
     pub(crate) fn now(&self) -> Beat {

@@ -43,6 +43,8 @@ pub struct QueueReport {
     pub suspected: u64,
     /// Jobs that no handler is registered for and that were put off, for another worker ([`Unknown`](crate::Unknown)).
     pub put_off: u64,
+    /// Consumers that were replaced because nothing came from them, though jobs were ready and there was room.
+    pub silent_consumers: u64,
 }
 
 impl QueueReport {
@@ -72,6 +74,7 @@ impl QueueReport {
         self.left_unacked += other.left_unacked;
         self.suspected += other.suspected;
         self.put_off += other.put_off;
+        self.silent_consumers += other.silent_consumers;
     }
 
     /// Counts a successor that is stored.
@@ -139,6 +142,9 @@ impl fmt::Display for ExitReport {
                 "{separator}{queue}: {} completed, {} failed ({} retried, {} dead-lettered), {} left unacked",
                 report.completed, report.failed, report.retried, report.dead_lettered, report.left_unacked
             )?;
+            if report.silent_consumers > 0 {
+                write!(f, ", {} silent consumers replaced", report.silent_consumers)?;
+            }
         }
         self.drain.iter().try_for_each(|unseen| write!(f, "; {unseen}"))
     }

@@ -2,6 +2,7 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::plan::{Fault, Step};
 use crate::flow::Flow;
 use crate::row::{Allowed, Row};
-use crate::scenario::Load;
+use crate::scenario::{Clock, Load, Options};
 use crate::stage::HEARTBEAT;
 
 const QUEUE: &str = "soak";
@@ -58,7 +59,7 @@ pub(crate) async fn play(wanted: Wanted) -> Row {
     join_all(steps.iter().map(|step| ground.play(*step))).await;
     let Ground { cluster, flow, .. } = ground;
     let ended = now();
-    let outcome = flow.into_inner().end(&cluster.amqp_url()).await;
+    let outcome = flow.into_inner().end(&cluster.amqp_url(), &BTreeSet::new()).await;
     let row = Row::judge("random", outcome, &Allowed::default(), Some(ended), WITHIN);
     let note = format!("{} faults, seed {}", steps.len(), wanted.seed);
     if row.is_good() {
@@ -89,8 +90,10 @@ impl Ground {
             concurrency: 16,
             work_ms: "0-10",
             fail_rate: "0.02",
+            options: Options::default(),
+            clock: Clock::Own,
         };
-        let mut flow = Flow::start(QUEUE, &url, load, directory);
+        let mut flow = Flow::start(QUEUE, (&url, &[]), load, directory);
         flow.wait_for_done(UNDER_WAY).await;
         cluster.wait_for_members(QUEUE).await;
         Ground {

@@ -1,10 +1,13 @@
 //! Enqueues jobs 0 to N-1 and writes down what became of each, whatever happens to the broker meanwhile.
 //!
-//! `soak-producer --url U[,U…] --queue Q --jobs N --rate R --out FILE [--resume] [--confirm-timeout SECONDS]`
+//! `soak-producer --url U[,U…] --queue Q --jobs N --rate R --out FILE [--resume] [--confirm-timeout SECONDS] [--max-length N] [--max-attempts N]`
 //!
 //! R: jobs a second, 0 for as many as it takes. FILE gets one line `<id> confirmed|refused|unknown <unix ms>` a job, at the moment it is known. With
 //! `--resume` the jobs that have a line are left out; without it FILE must be empty. It ends, with status 0, when every job has its line, and says on its
 //! standard output in JSON how long its callers had to wait and how much memory it took.
+//! `--max-length`: the queue refuses what is more. SIGUSR1 holds the producer: it enqueues nothing more, and says "held" once the fate of all before is
+//! known. SIGUSR2 lets it go on. SIGTERM: it enqueues nothing more, and ends, with status 0,
+//! when what it has begun has its lines.
 
 // A soak that cannot write its file or read its own numbers ends at the place where that shows.
 #![allow(clippy::expect_used)]
@@ -20,8 +23,9 @@ use futures_util::{StreamExt as _, stream};
 use leveret::{ConnectOptions, Fate, Producer, Queue, Rabbit};
 use leveret_tests::logs;
 use leveret_tests::soak::record::{self, Log, Produced, Told};
-use leveret_tests::soak::{Soak, message_id, urls, usage};
+use leveret_tests::soak::{Hold, Soak, message_id, urls, usage};
 use lexopt::prelude::*;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 type Failure = Box<dyn std::error::Error>;
@@ -31,8 +35,10 @@ const CALLERS: usize = 8_192;
 /// What was never sent is enqueued again, after this.
 const AGAIN: Duration = Duration::from_millis(20);
 
-const USAGE: &str =
-    "soak-producer --url U[,U…] --queue Q --jobs N --rate R --out FILE [--resume] [--confirm-timeout SECONDS]";
+const USAGE: &str = "soak-producer --url U[,U…] --queue Q --jobs N --rate R --out FILE [--resume] [--confirm-timeout SECONDS] \
+                     [--max-length N] [--max-attempts N]";
+/// Between two looks at what is open.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 struct Arguments {
@@ -43,6 +49,8 @@ struct Arguments {
     out: Option<PathBuf>,
     resume: bool,
     confirm_timeout: Option<f64>,
+    max_length: Option<u32>,
+    max_attempts: Option<u32>,
 }
 
 impl Arguments {
@@ -58,6 +66,8 @@ impl Arguments {
                 Long("out") => read.out = Some(parser.value()?.into()),
                 Long("resume") => read.resume = true,
                 Long("confirm-timeout") => read.confirm_timeout = Some(parser.value()?.parse()?),
+                Long("max-length") => read.max_length = Some(parser.value()?.parse()?),
+                Long("max-attempts") => read.max_attempts = Some(parser.value()?.parse()?),
                 _ => return Err(argument.unexpected().into()),
             }
         }
@@ -69,19 +79,27 @@ impl Arguments {
 struct Enqueuer {
     producer: Producer,
     queue: Queue,
+    max_attempts: Option<u32>,
     log: Log,
     longest_wait: AtomicU64,
+    /// How many jobs have no line yet.
+    open: AtomicU64,
+    hold: Hold,
 }
 
 impl Enqueuer {
     async fn enqueue(&self, id: u64) {
+        self.open.fetch_add(1, Ordering::Relaxed);
         let told = loop {
             let job = Soak::new(id);
             let carried: Soak = serde_json::to_vec(&job)
                 .and_then(|body| serde_json::from_slice(&body))
                 .expect("it is plain");
             assert!(carried == job && carried.is_whole(), "job {id} is not what it was");
-            let enqueued = self.producer.enqueue(job).id(message_id(id)).queue(&self.queue);
+            let mut enqueued = self.producer.enqueue(job).id(message_id(id)).queue(&self.queue);
+            if let Some(attempts) = self.max_attempts {
+                enqueued = enqueued.max_attempts(attempts);
+            }
             let asked = Instant::now();
             let result = enqueued.await;
             let waited = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -96,6 +114,29 @@ impl Enqueuer {
         };
         let at = record::now();
         self.log.line(Produced { id, told, at });
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Says when it is held and nothing is open, and when it goes on.
+    async fn say_when_held(&self) {
+        let mut changes = self.hold.changes();
+        while changes.wait_for(|held| *held).await.is_ok() {
+            // One that had just passed is open at the second look.
+            let mut quiet = 0;
+            while quiet < 4 {
+                tokio::time::sleep(LOOK).await;
+                quiet = if self.open.load(Ordering::Relaxed) == 0 {
+                    quiet + 1
+                } else {
+                    0
+                };
+            }
+            println!("held");
+            if changes.wait_for(|held| !held).await.is_err() {
+                return;
+            }
+            println!("goes on");
+        }
     }
 }
 
@@ -130,16 +171,27 @@ async fn run() -> Result<(), Failure> {
     }
     // The broker may come up later.
     let rabbit = Rabbit::start(options)?;
+    let queue = Queue::named(arguments.queue.ok_or("--queue is missing")?)?;
     let enqueuer = Arc::new(Enqueuer {
         producer: rabbit.producer(),
-        queue: Queue::named(arguments.queue.ok_or("--queue is missing")?)?,
+        queue: match arguments.max_length {
+            Some(length) => queue.max_length(length),
+            None => queue,
+        },
+        max_attempts: arguments.max_attempts,
         log: Log::open(&out)?,
         longest_wait: AtomicU64::new(0),
+        open: AtomicU64::new(0),
+        hold: Hold::by_signals()?,
     });
     let jobs = arguments.jobs.ok_or("--jobs is missing")?;
     let rate = arguments.rate.ok_or("--rate is missing")?;
     let left = (0..jobs).filter(move |id| !known.contains(id));
-    enqueue_all(&enqueuer, left, rate).await;
+    let saying = Arc::clone(&enqueuer);
+    let saying = tokio::spawn(async move { saying.say_when_held().await });
+    let mut enough = signal(SignalKind::terminate())?;
+    enqueue_all(&enqueuer, left, rate, enough.recv()).await;
+    saying.abort();
     rabbit.close().await;
     println!(
         r#"{{"max_wait_ms":{},"peak_rss_kb":{}}}"#,
@@ -150,15 +202,25 @@ async fn run() -> Result<(), Failure> {
 }
 
 /// In their order; `rate` jobs a second, and after an outage those that were held up at once.
-async fn enqueue_all(enqueuer: &Arc<Enqueuer>, jobs: impl Iterator<Item = u64>, rate: f64) {
+async fn enqueue_all<T>(
+    enqueuer: &Arc<Enqueuer>,
+    jobs: impl Iterator<Item = u64>,
+    rate: f64,
+    enough: impl Future<Output = T>,
+) {
     let began = Instant::now();
     let pause = if rate > 0.0 { rate.recip() } else { 0.0 };
     let due = stream::iter(jobs.zip(0u32..)).then(async |(id, place)| {
         if pause > 0.0 {
             tokio::time::sleep_until(began + Duration::from_secs_f64(pause * f64::from(place))).await;
         }
+        enqueuer.hold.passes().await;
         id
     });
-    let mut ends = std::pin::pin!(due.map(|id| enqueuer.enqueue(id)).buffer_unordered(CALLERS));
+    let mut ends = std::pin::pin!(
+        due.take_until(enough)
+            .map(|id| enqueuer.enqueue(id))
+            .buffer_unordered(CALLERS)
+    );
     while ends.next().await.is_some() {}
 }

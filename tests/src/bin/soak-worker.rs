@@ -1,11 +1,15 @@
 //! Works on the jobs of `soak-producer` and writes down each run.
 //!
-//! `soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] [--states FILE]`
+//! `soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] [--states FILE]
+//! [--max-length N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]`
 //!
 //! FILE gets one line `<id> <attempt> done|failed <unix ms>` a run. P: the share of attempts that fail. SIGTERM drains, and it exits with status 0. A
 //! job that is not as it was enqueued is written down nowhere, becomes a dead letter, and makes the status 1.
 //! `--starts`: one line `<id> <attempt> <hop> first|again` when a run begins; `again` where the broker or a sender says that it may be a repetition.
 //! `--states`: one line `<unix ms> <health>` whenever the worker's state changes.
+//! `--max-length`: as that of the producer. SIGUSR1 holds the worker: a run that begins waits, with its job in hand, until SIGUSR2 lets it go on.
+//! A handler that misbehaves: `--block`: this job blocks every thread of the runtime for so long, once; `--panic`: this one panics in each run; `--panic-every`: one
+//! of so many panics in its first; `--exit`: this one ends the process, with status 3.
 
 // A soak that cannot write its file ends at the place where that shows.
 #![allow(clippy::expect_used)]
@@ -19,14 +23,14 @@ use std::time::Duration;
 use leveret::{HeaderValue, Queue, Rabbit};
 use leveret_tests::logs;
 use leveret_tests::soak::record::{self, Log, Started, Worked};
-use leveret_tests::soak::{Soak, urls, usage};
+use leveret_tests::soak::{Hold, Mischief, Soak, panic_somehow, urls, usage};
 use leveret_worker::{BoxError, Context, JobError, State, Worker, WorkerHandle};
 use lexopt::prelude::*;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] \
-                     [--states FILE]";
+                     [--states FILE] [--max-length N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]";
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
@@ -40,6 +44,8 @@ struct Arguments {
     name: Option<String>,
     starts: Option<PathBuf>,
     states: Option<PathBuf>,
+    max_length: Option<u32>,
+    mischief: Mischief,
 }
 
 impl Arguments {
@@ -56,7 +62,12 @@ impl Arguments {
                 Long("fail-rate") => read.fail_rate = parser.value()?.parse()?,
                 Long("name") => read.name = Some(parser.value()?.string()?),
                 Long("starts") => read.starts = Some(parser.value()?.into()),
+                Long("max-length") => read.max_length = Some(parser.value()?.parse()?),
                 Long("states") => read.states = Some(parser.value()?.into()),
+                Long("block") => read.mischief.block = Some(Mischief::block_of(&parser.value()?.string()?)?),
+                Long("panic") => read.mischief.panic = Some(parser.value()?.parse()?),
+                Long("panic-every") => read.mischief.panic_every = Some(parser.value()?.parse()?),
+                Long("exit") => read.mischief.exit = Some(parser.value()?.parse()?),
                 _ => return Err(argument.unexpected().into()),
             }
         }
@@ -81,8 +92,15 @@ fn range(text: &str) -> Result<(u64, u64), Failure> {
 struct Plan {
     work: (u64, u64),
     fail_rate: f64,
+    mischief: Mischief,
     out: Log,
     starts: Option<Log>,
+    hold: Hold,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     done: AtomicU64,
     failed: AtomicU64,
     broken: AtomicU64,
@@ -90,32 +108,39 @@ struct Plan {
 
 async fn work(job: Soak, State(plan): State<Arc<Plan>>, context: Context) -> Result<(), BoxError> {
     if !job.is_whole() {
-        plan.broken.fetch_add(1, Ordering::Relaxed);
+        plan.counts.broken.fetch_add(1, Ordering::Relaxed);
         return Err(JobError::reject("it is not as it was enqueued").into());
     }
     let attempt = context.attempt();
+    let announced = context.is_redelivered() || context.header("leveret-resent").is_some();
     if let Some(starts) = &plan.starts {
         let hop = context.header("leveret-hop").and_then(HeaderValue::as_int);
         starts.line(Started {
             id: job.id,
             attempt,
             hop: hop.and_then(|hop| u32::try_from(hop).ok()).unwrap_or(0),
-            announced: context.is_redelivered() || context.header("leveret-resent").is_some(),
+            announced,
         });
     }
+    plan.hold.passes().await;
+    plan.mischief.begin(&job, !announced);
     let (from, to) = plan.work;
     if to > 0 {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(from..=to))).await;
     }
-    let done = fastrand::f64() >= plan.fail_rate;
+    let panics = plan.mischief.panics(job.id, attempt);
+    let done = !panics && fastrand::f64() >= plan.fail_rate;
     plan.out.line(Worked {
         id: job.id,
         attempt,
         done,
         at: record::now(),
     });
-    let count = if done { &plan.done } else { &plan.failed };
+    let count = if done { &plan.counts.done } else { &plan.counts.failed };
     count.fetch_add(1, Ordering::Relaxed);
+    if panics {
+        panic_somehow(job.id);
+    }
     match done {
         true => Ok(()),
         false => Err("as --fail-rate wants it".into()),
@@ -138,7 +163,9 @@ async fn watch(handle: WorkerHandle, log: Log) {
 #[tokio::main]
 async fn main() -> ExitCode {
     logs::init();
-    match run().await {
+    // On one of the runtime's threads, as everything else: a handler that blocks them all blocks this too.
+    let ended = tokio::spawn(run()).await.unwrap_or_else(|panic| Err(panic.into()));
+    match ended {
         Ok(0) => ExitCode::SUCCESS,
         Ok(broken) => {
             eprintln!("soak-worker: {broken} runs got a job that is not as it was enqueued");
@@ -156,13 +183,16 @@ async fn run() -> Result<u64, Failure> {
     let plan = Arc::new(Plan {
         work: arguments.work,
         fail_rate: arguments.fail_rate,
+        mischief: arguments.mischief,
         out: Log::open(&arguments.out.ok_or("--out is missing")?)?,
         starts: arguments.starts.map(|path| Log::open(&path)).transpose()?,
-        done: AtomicU64::new(0),
-        failed: AtomicU64::new(0),
-        broken: AtomicU64::new(0),
+        hold: Hold::by_signals()?,
+        counts: Counts::default(),
     });
-    let queue = Queue::named(arguments.queue.ok_or("--queue is missing")?)?;
+    let mut queue = Queue::named(arguments.queue.ok_or("--queue is missing")?)?;
+    if let Some(length) = arguments.max_length {
+        queue = queue.max_length(length);
+    }
     let options: leveret::ConnectOptions = arguments.url.ok_or("--url is missing")?.parse()?;
     let name = arguments.name.unwrap_or_else(|| "soak-worker".to_owned());
     // The broker may come up later.
@@ -186,10 +216,10 @@ async fn run() -> Result<u64, Failure> {
     eprintln!("{report}");
     println!(
         r#"{{"done":{},"failed":{},"broken":{},"peak_rss_kb":{}}}"#,
-        count(&plan.done),
-        count(&plan.failed),
-        count(&plan.broken),
+        count(&plan.counts.done),
+        count(&plan.counts.failed),
+        count(&plan.counts.broken),
         usage::peak_memory()
     );
-    Ok(count(&plan.broken))
+    Ok(count(&plan.counts.broken))
 }

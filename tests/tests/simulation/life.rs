@@ -97,6 +97,11 @@ impl Settings {
 
 /// Lives one seed on a clock of its own and checks every promise.
 pub(crate) fn live(seed: u64) -> Story {
+    live_in(seed, false)
+}
+
+/// The same; `forgets`: with a broker that forgets consumers where it otherwise cancels them.
+pub(crate) fn live_in(seed: u64, forgets: bool) -> Story {
     // Everything random in the engine draws from this thread's generator.
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed ^ 0x5eed);
@@ -107,7 +112,7 @@ pub(crate) fn live(seed: u64) -> Story {
     runtime.expect("a runtime").block_on(async {
         let settings = Settings::new(&mut rng);
         let (weather, faults) = Weather::new(rng.fork(), !settings.keeps_order());
-        let broker = MemoryBroker::with_faults(weather);
+        let broker = MemoryBroker::with_faults(weather.that_forgets(forgets));
         let world = World::new(&mut rng);
         let crashes = bad_times(&broker, &world, &settings, &mut rng).await;
         broker.heal();

@@ -13,7 +13,7 @@ mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use life::{Story, live};
+use life::{Story, live, live_in};
 
 /// Seeds that once showed a bug, named after it.
 const NAMED: &[(&str, u64)] = &[
@@ -82,6 +82,19 @@ fn seeds_that_once_showed_a_bug_stay_sound() {
     for (bug, seed) in NAMED {
         println!("{bug}: {}", run(*seed));
     }
+}
+
+#[test]
+fn no_promise_breaks_where_consumers_are_forgotten_without_a_word() {
+    let seeds = 0..variable("LEVERET_SIM_SEEDS").unwrap_or(SEEDS) / 20;
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(|| live_in(seed, true));
+        assert!(
+            outcome.is_ok(),
+            "seed {seed} breaks a promise where consumers are forgotten"
+        );
+    }
+    assert_eq!(live_in(17, true), live_in(17, true));
 }
 
 #[test]

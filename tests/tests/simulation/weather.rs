@@ -15,6 +15,8 @@ pub(crate) struct Weather {
     /// Whether publishes are nacked. A job whose nack is lost with the connection is sent again, behind those that were on the
     /// wire with it: where order is checked, nothing is nacked.
     nacks: bool,
+    /// Whether the broker forgets consumers instead of cancelling them.
+    forgets: bool,
     count: Arc<AtomicU64>,
 }
 
@@ -28,10 +30,17 @@ impl Weather {
                 rng,
                 rate,
                 nacks,
+                forgets: false,
                 count: count.clone(),
             },
             count,
         )
+    }
+
+    /// The same weather, but of the consumers that it cancels nobody is told.
+    pub(crate) fn that_forgets(mut self, forgets: bool) -> Self {
+        self.forgets = forgets;
+        self
     }
 
     fn moment(&mut self) -> Moment {
@@ -51,6 +60,7 @@ impl Weather {
             (FaultPoint::Publish, 2) => Fault::LoseAnswer,
             (FaultPoint::Publish, 3..5) | (FaultPoint::Answer, 0..5) => self.delay(),
             (FaultPoint::Publish, 5) => Fault::KillChannel(moment),
+            (FaultPoint::Deliver, 0..4) if self.forgets => Fault::ForgetConsumer,
             (FaultPoint::Deliver, 0..4) => Fault::CancelConsumer,
             (FaultPoint::Deliver | FaultPoint::Settle | FaultPoint::Flush, 4..6) => Fault::KillChannel(moment),
             (FaultPoint::Batch, _) => Fault::Shuffle(self.rng.u64(..)),

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use leveret::broker::{ConsumerEvent, Lease, Settlement};
 
-use crate::joined::JoinedConsumer;
+use crate::joined::{Intake, JoinedConsumer};
 
 /// The right to settle a delivery, with the channel that it came on.
 #[derive(Debug)]
@@ -75,6 +75,16 @@ impl Channels {
     /// Whether there is a channel of either kind.
     pub(super) fn are_there(&self) -> bool {
         self.open.is_some() || self.retired.is_some()
+    }
+
+    /// Whether a cancelled consumer's channel is kept.
+    pub(super) fn keeps_a_retired(&self) -> bool {
+        self.retired.is_some()
+    }
+
+    /// What has come on the open channel.
+    pub(super) fn intakes(&self) -> impl Iterator<Item = Intake> {
+        self.open.iter().flat_map(|channel| channel.consumer.intakes())
     }
 
     pub(super) fn is_halted(&self) -> bool {

@@ -6,7 +6,7 @@
 //! takes a job's place, `drain` ends in order, `overdue` explains what the broker does about a job that was held for too long. `hand` holds the deliveries that are not settled yet, `channels` what they are
 //! settled on, `memory` what was finished, `orphans` what runs on without a lease, `excused` what was lost or given back. `suspects` deals with
 //! jobs that may have crashed their workers, by what `suspicion` says of them; `hush` makes room for those of other dispatchers;
-//! `flow` obeys the kill switch.
+//! `flow` obeys the kill switch; `lookout` finds consumers that are dead without anybody having said so, as `silence` tells it.
 
 mod admit;
 mod channels;
@@ -16,11 +16,13 @@ mod flow;
 mod hand;
 mod hush;
 mod key;
+mod lookout;
 mod memory;
 mod orphans;
 mod overdue;
 mod replace;
 mod settle;
+mod silence;
 mod subscribe;
 mod suspects;
 mod suspicion;
@@ -52,8 +54,10 @@ use crate::verdict::Ended;
 use channels::Channels;
 use excused::Excused;
 use hand::Hand;
+use lookout::Lookout;
 use memory::Memory;
 use overdue::Taking;
+use silence::{Silence, Silent};
 use subscribe::leaving;
 pub(crate) use suspicion::CRASHES;
 
@@ -128,6 +132,7 @@ pub(crate) struct Dispatcher {
     excused: Excused,
     /// Where the queue has a kill switch.
     breaker: Option<Breaker>,
+    silence: Silence,
     tasks: Tasks,
     /// While it holds jobs or may be given some. Not of suspects, which ask for the worker instead.
     presence: Option<Presence>,
@@ -157,6 +162,8 @@ enum Stop {
     Tripped,
     /// The kill switch: they no longer do.
     Resumed,
+    /// The consumer is dead, and nobody has said so.
+    Silent(Silent),
 }
 
 /// What follows the end of consuming.
@@ -196,6 +203,7 @@ impl Dispatcher {
             memory: Memory::new(setup.plan.prefetch),
             hand: Hand::new(setup.load.clone()),
             breaker: setup.plan.kill_switch.map(Breaker::new),
+            silence: Silence::new(setup.role),
             setup,
             wires,
             channels: Channels::default(),
@@ -221,7 +229,7 @@ impl Dispatcher {
             match self.subscribe(&session).await {
                 Ok(()) => {
                     consumed_once = true;
-                    let stop = self.consume().await;
+                    let stop = self.consume(&session).await;
                     if self.wires.clock.now() - since > LASTING {
                         failures = 0;
                     }
@@ -255,11 +263,13 @@ impl Dispatcher {
     }
 
     /// Consumes until something ends it.
-    async fn consume(&mut self) -> Stop {
+    async fn consume(&mut self, session: &Arc<dyn Session>) -> Stop {
         let mut phase = self.setup.phase.clone();
         let mut publishing = self.wires.publishing.state();
         let mut quiet = self.setup.quiet.watch();
         let single = self.flow() != Flow::Full;
+        self.silence.begin(self.intakes());
+        let mut lookout = Lookout::new(session, self.silence.wait());
         loop {
             if self.is_to_be_quiet() {
                 return Stop::Hushed;
@@ -275,6 +285,10 @@ impl Dispatcher {
                 // Whether the broker takes publishes is looked at below, after every turn and every change of it.
                 Ok(()) = publishing.changed() => {}
                 stop = self.turn() => if let Some(stop) = stop {
+                    return stop;
+                },
+                // After the turn: what has come was heard.
+                signal = lookout.signal() => if let Some(stop) = self.look_out(&mut lookout, signal) {
                     return stop;
                 },
             }
@@ -303,6 +317,7 @@ impl Dispatcher {
             Stop::Hushed => return self.hush().await,
             Stop::Tripped => return self.pause().await,
             Stop::Resumed => return self.resume().await,
+            Stop::Silent(silent) => self.replace_silent(&silent).await,
             Stop::Cancelled => {
                 self.taken_back(&Taking::ConsumerCancelled);
                 if self.channels.bring() {

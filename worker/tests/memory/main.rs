@@ -20,6 +20,7 @@ mod queues;
 mod retrying;
 mod schedules;
 mod shutdown;
+mod silence;
 mod successors;
 mod suspects;
 mod unknown;

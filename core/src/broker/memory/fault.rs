@@ -88,6 +88,9 @@ pub enum Fault {
     RefuseLogin,
     /// The broker cancels the consumer ([`FaultPoint::Deliver`]).
     CancelConsumer,
+    /// The broker forgets the consumer and tells nobody ([`FaultPoint::Consume`], [`FaultPoint::Deliver`]): what is on its way still comes,
+    /// and then nothing more, while its channel lives on.
+    ForgetConsumer,
     /// The confirms of a batch resolve in an order made from this seed ([`FaultPoint::Batch`]). Each takes the oldest
     /// returned message that waits, as RabbitMQ's client does it: the ids of returned messages land on strangers.
     Shuffle(u64),

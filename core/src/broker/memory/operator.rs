@@ -165,6 +165,15 @@ impl MemoryBroker {
         });
     }
 
+    /// Forgets the consumers of a queue and tells nobody, as RabbitMQ may do when a queue loses its leader: nothing more comes to them, and
+    /// their channels live on.
+    pub fn forget_consumers(&self, queue: &str) {
+        self.hub.with(|world| {
+            world.state.forget_consumers(queue);
+            world.distribute();
+        });
+    }
+
     /// Takes back what the consumers of a queue hold and cancels them, as RabbitMQ does from 4.3 on after a consumer timeout: their
     /// channels live on, and settling there what was taken back does nothing.
     pub fn expire_deliveries_of(&self, queue: &str) {

@@ -159,6 +159,20 @@ impl State {
         }
     }
 
+    /// Delivers nothing more to a consumer, and does not tell it.
+    pub(crate) fn forget_consumer(&mut self, consumer: ConsumerId) {
+        self.unsubscribe(consumer);
+        self.serve_queue_of(consumer);
+    }
+
+    /// The same for all consumers of a queue.
+    pub(crate) fn forget_consumers(&mut self, queue: &str) {
+        let Some(state) = self.queues.get(queue) else { return };
+        for consumer in state.line.consumers.clone() {
+            self.unsubscribe(consumer);
+        }
+    }
+
     /// Hands what waits in a consumer's queue to whoever is its turn now.
     pub(crate) fn serve_queue_of(&mut self, consumer: ConsumerId) {
         if let Some(queue) = self.consumers.get(&consumer).map(|it| Arc::clone(&it.queue)) {

@@ -181,6 +181,10 @@ impl World {
         match fault {
             Fault::LoseConnection(when) if when == moment => self.lose_connection(connection, &refusal::lost()),
             Fault::KillChannel(when) if when == moment => self.kill_channel(channel, &refusal::channel_killed()),
+            Fault::ForgetConsumer if moment == Moment::After => {
+                self.state.forget_consumer(channel);
+                self.distribute();
+            }
             _ => return false,
         }
         true
