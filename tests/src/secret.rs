@@ -8,19 +8,34 @@ pub const PASSWORD: &str = "s3cret-hare";
 /// User and password as they stand in a URL.
 pub const LOGIN: &str = "guest:s3cret-hare";
 
+/// What stands in its place where it was found.
+const MASK: &str = "[THE PASSWORD]";
+
+/// How many characters of a line are shown on either side of it.
+const NEAR: usize = 200;
+
 /// The line that shows the password and its number, from 1, without the password itself.
 pub fn shown_in(text: &str) -> Option<(usize, String)> {
     let ways = ways();
     let mut lines = (1..).zip(text.lines());
     let (number, line) = lines.find(|(_, line)| ways.iter().any(|way| line.contains(way)))?;
-    Some((number, masked(line)))
+    Some((number, around(&masked(line))))
+}
+
+/// What stands near the mask: a line may be as long as a whole value's `Debug`.
+fn around(line: &str) -> String {
+    let (before, after) = line.split_once(MASK).unwrap_or((line, ""));
+    let skipped = before.chars().count().saturating_sub(NEAR);
+    let before: String = before.chars().skip(skipped).collect();
+    let after: String = after.chars().take(NEAR).collect();
+    format!("{before}{MASK}{after}")
 }
 
 /// A text without the password.
 pub fn masked(text: &str) -> String {
     let mut text = text.to_owned();
     for way in ways() {
-        text = text.replace(&way, "[THE PASSWORD]");
+        text = text.replace(&way, MASK);
     }
     text
 }

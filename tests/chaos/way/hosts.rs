@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use leveret_tests::ports::PortClaim;
+use leveret_tests::secret::LOGIN;
 use leveret_tests::{Node, Proxy};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -20,7 +21,7 @@ pub(super) async fn dead_host() -> Way {
     let node = Node::start().await;
     let (dead, proxy) = (PortClaim::take(), Proxy::start(node.address()).await);
     let way = Way {
-        url: format!("amqp://guest:guest@127.0.0.1:{},{}", dead.number(), proxy.address()),
+        url: format!("amqp://{LOGIN}@127.0.0.1:{},{}", dead.number(), proxy.address()),
         node: Some(node),
         proxy: Some(proxy),
         ..Way::default()
@@ -42,7 +43,7 @@ pub(super) async fn dead_addresses() -> Way {
         .into_iter()
         .chain([names.display().to_string()]);
     let way = Way {
-        url: format!("amqp://guest:guest@{NAME}:{}", proxy.address().port()),
+        url: format!("amqp://{LOGIN}@{NAME}:{}", proxy.address().port()),
         node: Some(node),
         proxy: Some(proxy),
         launcher: launcher.collect(),
@@ -73,7 +74,7 @@ pub(super) async fn silent_tls() -> Way {
     silent.silent();
     let hosts = [&silent, &proxy].map(|proxy| format!("localhost:{}", proxy.address().port()));
     let way = Way {
-        url: format!("amqps://guest:guest@{}", hosts.join(",")),
+        url: format!("amqps://{LOGIN}@{}", hosts.join(",")),
         query: format!("&cacertfile={}", node.file("server.pem").display()),
         node: Some(node),
         proxy: Some(proxy),

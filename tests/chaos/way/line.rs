@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use leveret_tests::Node;
 use leveret_tests::ports::PortClaim;
+use leveret_tests::secret::LOGIN;
 use tokio::process::{Child, Command};
 
 use super::Way;
@@ -49,7 +50,7 @@ impl Line {
         let listener = format!("listeners.tcp.line = {near}:{port}");
         Way {
             node: Some(Node::start_with(&[&listener]).await),
-            url: format!("amqp://guest:guest@{near}:{port}"),
+            url: format!("amqp://{LOGIN}@{near}:{port}"),
             launcher: line.launcher(),
             line: Some(line),
             ..Way::default()
