@@ -10,7 +10,7 @@ const CONFIRM: [&str; 2] = ["--confirm-timeout", "5"];
 /// Longer than that.
 const LONG: Duration = Duration::from_secs(8);
 /// What callers wait at the most, on a busy machine.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// None fails: a retry has to be published, and where half the prefetch waits for that a worker pauses.
 pub(super) const fn load() -> Load {

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::Node;
 
-/// A frozen node never answers.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// A frozen node never answers; one beside four builds took more than a minute.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How many messages a queue holds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,7 +47,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// What `rabbitmqctl` says if it fails, or that it did not end within a minute.
+    /// What `rabbitmqctl` says if it fails, or that it did not end within three minutes.
     pub async fn ctl(&self, arguments: &[&str]) -> Result<String, CtlError> {
         let mut command = Command::from(self.home.ctl());
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
