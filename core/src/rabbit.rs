@@ -274,6 +274,15 @@ impl Rabbit {
         Arc::clone(&self.ways)
     }
 
+    /// Waits until the thread that serves these connections gets round to something new: at once, unless something blocks it. For who tells
+    /// whether a process is alive; that the broker is away keeps nobody waiting.
+    pub async fn turn(&self) {
+        // Ended with this future.
+        let mut turn = JoinSet::new();
+        turn.spawn_on(async {}, &self.inner.runtime);
+        turn.join_next().await;
+    }
+
     /// What it was made with.
     #[must_use]
     pub fn options(&self) -> &ConnectOptions {

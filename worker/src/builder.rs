@@ -2,6 +2,7 @@
 
 mod retrying;
 
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use leveret::{Job, Queue};
@@ -229,6 +230,39 @@ impl WorkerBuilder {
     /// What becomes of jobs that no handler is registered for. Dead letters, by default; see [`Unknown`] for rolling deploys.
     pub fn unknown_jobs(mut self, unknown: Unknown) -> Self {
         self.draft.settings.unknown = unknown;
+        self
+    }
+
+    /// Answers probes over HTTP while the worker runs: `GET /live` with 200 unless the process had better be restarted, `GET /ready` with 200 while
+    /// every queue is consumed; otherwise 503. The body is the line that [`WorkerHandle::health`](crate::WorkerHandle::health) prints, and says why
+    /// not; there are no credentials and no job data in it. Off by default.
+    ///
+    /// It has a thread of its own, so it answers also while handlers block all others: that makes the worker not ready after two heartbeats, and not
+    /// alive after a minute. An outage of the broker makes it not ready, and is no reason for a restart. The port is bound when the worker starts to
+    /// run, which fails if it is taken, and is closed with the worker. Port 0 is any that is free:
+    /// [`WorkerHandle::health_address`](crate::WorkerHandle::health_address). A host name is looked up here and now.
+    ///
+    /// ```
+    /// # use leveret::{Job, Queue};
+    /// # use leveret_worker::Worker;
+    /// # #[derive(serde::Serialize, serde::Deserialize, Job)]
+    /// # #[job(queue = "mail", timeout = "30s")]
+    /// # struct SendWelcome { user_id: u64 }
+    /// # async fn send_welcome(_: SendWelcome) {}
+    /// let worker = Worker::builder("memory://")
+    ///     .register(send_welcome)
+    ///     .health_endpoint("0.0.0.0:8080") // or ([0, 0, 0, 0], 8080), or a SocketAddr
+    ///     .build()?;
+    /// # Ok::<(), leveret_worker::BuildError>(())
+    /// ```
+    pub fn health_endpoint(mut self, address: impl ToSocketAddrs) -> Self {
+        match address.to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+            Ok(addresses) if !addresses.is_empty() => self.draft.settings.health_endpoint = Some(addresses),
+            Ok(_) => self.draft.problems.push("the health endpoint has no address to listen on".to_owned()),
+            Err(error) => self.draft.problems.push(format!(
+                "the address of the health endpoint cannot be used ({error}): it is an IP address and a port, as in \"127.0.0.1:8080\""
+            )),
+        }
         self
     }
 

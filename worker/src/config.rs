@@ -1,6 +1,7 @@
 //! What can be set on a worker, with its defaults and the limits that follow from it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use leveret::Queue;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) unknown: Unknown,
     /// How many threads the blocking handlers have, if set.
     pub(crate) blocking_threads: Option<usize>,
+    /// Where probes are answered, if set: the first that is free.
+    pub(crate) health_endpoint: Option<Vec<SocketAddr>>,
     /// Of the machine.
     pub(crate) cores: usize,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             consumer_timeout: minutes(30),
             unknown: Unknown::DeadLetter,
             blocking_threads: None,
+            health_endpoint: None,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

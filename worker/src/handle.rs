@@ -1,6 +1,7 @@
 //! Watching and stopping a worker from elsewhere: [`WorkerHandle`].
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leveret::{Producer, Rabbit};
@@ -116,6 +117,12 @@ impl WorkerHandle {
     #[must_use]
     pub fn health(&self) -> WorkerHealth {
         WorkerHealth::of(&self.controls)
+    }
+
+    /// Where the [health endpoint](crate::WorkerBuilder::health_endpoint) listens, as soon as the worker runs; `None` where there is none.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.controls.health_address()
     }
 
     /// Waits until the worker begins to end, for whatever reason: a signal, [`WorkerHandle::shutdown`], an error. What shall

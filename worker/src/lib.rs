@@ -47,6 +47,7 @@ mod config;
 mod context;
 mod dispatcher;
 mod drain;
+mod endpoint;
 mod error;
 mod extract;
 mod fetch;

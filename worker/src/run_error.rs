@@ -1,6 +1,7 @@
 //! Why a worker could not run: [`RunError`].
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use leveret::ConnectError;
 use leveret::broker::BrokerError;
@@ -16,6 +17,7 @@ enum Kind {
     Topology { queue: String, error: TopologyError },
     Signals(String),
     Depth { queue: String, error: BrokerError },
+    Endpoint { addresses: String, error: String },
 }
 
 impl RunError {
@@ -33,6 +35,20 @@ impl RunError {
 
     pub(crate) fn depth(queue: String, error: BrokerError) -> Self {
         Self(Kind::Depth { queue, error })
+    }
+
+    pub(crate) fn endpoint(addresses: &[SocketAddr], error: &std::io::Error) -> Self {
+        let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        Self(Kind::Endpoint {
+            addresses: addresses.join(", "),
+            error: error.to_string(),
+        })
+    }
+
+    /// Whether the health endpoint cannot listen where it shall.
+    #[must_use]
+    pub fn is_endpoint(&self) -> bool {
+        matches!(self.0, Kind::Endpoint { .. })
     }
 
     /// Whether a queue is not there as this worker needs it.
@@ -57,6 +73,11 @@ impl fmt::Display for RunError {
             Kind::Depth { queue, error } => write!(
                 f,
                 "the worker cannot drain the queue `{queue}`, because the broker does not say how full it is: {error}"
+            ),
+            Kind::Endpoint { addresses, error } => write!(
+                f,
+                "the worker cannot listen for health probes on {addresses}: {error}. If the address is in use, another program has it, or another \
+                 worker of this process: give each an address of its own with `.health_endpoint(…)`"
             ),
         }
     }

@@ -1,8 +1,9 @@
 //! A worker that runs: its connections, its queues' dispatchers, and what its handles see of it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use leveret::topology::TopologyError;
 use leveret::{Rabbit, watch};
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::context::Surroundings;
 use crate::dispatcher::{Dispatcher, Phase, Role, Setup};
+use crate::endpoint::Endpoint;
 use crate::health::{Board, QueueState, Reporter};
 use crate::load::Load;
 use crate::plan::Plan;
@@ -35,6 +37,8 @@ pub(crate) struct Controls {
     pub(crate) pulses: Pulses,
     /// There while the worker runs, and not longer: a handle that is kept must not keep connections.
     rabbit: Mutex<Option<Rabbit>>,
+    /// Where the health endpoint listens, or listened.
+    address: OnceLock<SocketAddr>,
 }
 
 impl Controls {
@@ -60,6 +64,7 @@ impl Controls {
             load: Arc::default(),
             pulses,
             rabbit: Mutex::default(),
+            address: OnceLock::new(),
         })
     }
 
@@ -77,6 +82,16 @@ impl Controls {
     /// The connections of the worker while it runs.
     pub(crate) fn rabbit(&self) -> Option<Rabbit> {
         self.rabbit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The health endpoint listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        // A worker runs once, so there is none yet.
+        let _ = self.address.set(address);
+    }
+
+    pub(crate) fn health_address(&self) -> Option<SocketAddr> {
+        self.address.get().copied()
     }
 
     fn set_rabbit(&self, rabbit: Option<Rabbit>) {
@@ -120,6 +135,7 @@ pub(crate) struct Running {
     /// Whether the connections are the worker's own, to be closed with it.
     own: bool,
     pub(crate) stopped: StoppedAtLast,
+    endpoint: Option<Endpoint>,
 }
 
 impl Running {
@@ -129,6 +145,7 @@ impl Running {
             Connection::Own(options) => (Rabbit::start(*options).map_err(RunError::connect)?, true),
             Connection::Shared(rabbit) => (rabbit, false),
         };
+        let endpoint = open_endpoint(&plan, &rabbit, &stopped.0)?;
         // A route of the worker's holds for what its handlers enqueue as well.
         let rabbit = plan.routes.iter().fold(rabbit, |rabbit, route| {
             (route.of_producers)(rabbit, route.queue.clone())
@@ -139,6 +156,7 @@ impl Running {
             rabbit,
             own,
             stopped,
+            endpoint,
         })
     }
 
@@ -182,7 +200,20 @@ impl Running {
         if self.own {
             self.rabbit.close().await;
         }
+        if let Some(endpoint) = self.endpoint {
+            endpoint.close().await;
+        }
     }
+}
+
+/// Before anything is consumed: a port that is taken is a mistake in the set-up.
+fn open_endpoint(plan: &Plan, rabbit: &Rabbit, controls: &Arc<Controls>) -> Result<Option<Endpoint>, RunError> {
+    let Some(addresses) = &plan.settings.health_endpoint else {
+        return Ok(None);
+    };
+    let two_heartbeats = 2 * u64::from(rabbit.options().heartbeat_seconds());
+    let opened = Endpoint::open(addresses, two_heartbeats, controls);
+    opened.map(Some).map_err(|error| RunError::endpoint(addresses, &error))
 }
 
 fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
