@@ -122,7 +122,7 @@ impl Plug {
         let stream = self.end.hold(stream)?;
         match connector {
             Some(connector) => connector.encrypt(stream).await,
-            None => Ok(Wire::Plain(stream)),
+            None => Ok(Wire::plain(stream)),
         }
     }
 }

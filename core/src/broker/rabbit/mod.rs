@@ -1,8 +1,8 @@
 //! RabbitMQ behind the seam. This folder is the only place that names the client library, lapin; its own recovery is never
 //! used, because a session is replaced and not repaired.
 //!
-//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, over `tls` on a `wire`; `cable` cuts it)
-//! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
+//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, over `tls` on a `wire`, through a `sieve`; `cable` cuts it)
+//! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert`, `error` and `legible` are values in, values out.
 
 mod acks;
 mod cable;
@@ -11,6 +11,7 @@ mod convert;
 mod dial;
 mod error;
 mod health;
+mod legible;
 mod line;
 mod login;
 mod publisher;
@@ -18,6 +19,7 @@ mod puller;
 mod quiet;
 mod receipts;
 mod session;
+mod sieve;
 mod signal;
 mod thread;
 mod tls;

@@ -66,7 +66,7 @@ impl Connector {
     pub(in crate::broker::rabbit) async fn encrypt(self, stream: TcpStream) -> io::Result<Wire> {
         let stream = TlsConnector::from(self.config).connect(self.name, stream).await;
         match stream {
-            Ok(stream) => Ok(Wire::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Wire::tls(stream)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::new(
                 error.kind(),
                 "the connection was closed during the TLS handshake",
