@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use leveret::{DeadLetters, Filter, Queue, Rabbit};
 use leveret_tests::python;
-use leveret_tests::signal::eventually_within;
 use leveret_tests::soak::Soak;
 use leveret_tests::soak::record::now;
 
@@ -57,15 +56,20 @@ async fn bad_neighbour(stage: &mut Stage, kinds: &[&str]) {
     let mut published = publish(stage, kinds).await;
     stage.cause_ended();
     stage.note(format!("{} messages of no use", published.len()));
-    let all = format!("{} dead letters of the neighbour's are there", published.len());
-    let arrived = async || foreign_letters(stage).await.len() >= published.len();
-    eventually_within(PATIENCE, all, arrived).await;
+    let end = tokio::time::Instant::now() + PATIENCE;
     let mut dead = foreign_letters(stage).await;
+    while dead.len() < published.len() && tokio::time::Instant::now() < end {
+        stage.last(Duration::from_secs(1)).await;
+        dead = foreign_letters(stage).await;
+    }
     published.sort_unstable();
     dead.sort_unstable();
     if dead != published {
-        let (dead, published) = (dead.len(), published.len());
-        stage.fault(format!("{dead} dead letters are not the {published} messages"));
+        let missing: Vec<&Body> = published.iter().filter(|body| !dead.contains(body)).collect();
+        let count = dead.len();
+        stage.fault(format!(
+            "{count} dead letters are not the messages; missing (length, CRC): {missing:?}"
+        ));
     }
     let left = stage.connections().await;
     if !connections.iter().all(|connection| left.contains(connection)) {
