@@ -54,7 +54,7 @@ async fn bad_neighbour(stage: &mut Stage, kinds: &[&str]) {
     stage.cause_begins();
     let began = now();
     let mut published = publish(stage, kinds).await;
-    stage.cause_ended();
+    // Its end is nobody's: nothing stops meanwhile.
     stage.note(format!("{} messages of no use", published.len()));
     let end = tokio::time::Instant::now() + PATIENCE;
     let mut dead = foreign_letters(stage).await;
@@ -77,7 +77,8 @@ async fn bad_neighbour(stage: &mut Stage, kinds: &[&str]) {
     }
     let mut ends: Vec<u64> = stage.flow.worked().iter().map(|line| line.at).collect();
     ends.sort_unstable();
-    let during = ends.windows(2).filter(|pair| pair[1] > began);
+    let last = stage.flow.produced().iter().map(|line| line.at).max().unwrap_or(0);
+    let during = ends.windows(2).filter(|pair| pair[1] > began && pair[0] < last);
     let pause = during.map(|pair| pair[1] - pair[0]).max().unwrap_or(u64::MAX);
     stage.note(format!("good jobs paused for {pause} ms at most"));
     if pause > LONGEST_PAUSE {
