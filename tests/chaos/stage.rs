@@ -163,12 +163,18 @@ impl Stage {
         clock::set(&self.directory, seconds);
     }
 
-    /// The connections that the node has now, by its names for them.
+    /// The connections of the workers, by the node's names for them. The producer's end with its last job.
     pub(crate) async fn connections(&self) -> Vec<String> {
-        let listed = self.node().ctl(&["list_connections", "--quiet", "pid"]).await;
+        let listed = self
+            .node()
+            .ctl(&["list_connections", "--quiet", "pid", "client_properties"])
+            .await;
         let listed = listed.expect("the node answers");
-        let mut connections: Vec<String> = listed.lines().map(str::to_owned).collect();
-        connections.sort_unstable();
+        let of_workers = listed.lines().filter(|line| line.contains("worker-"));
+        let connections: Vec<String> = of_workers
+            .filter_map(|line| Some(line.split('\t').next()?.to_owned()))
+            .collect();
+        assert!(!connections.is_empty(), "workers are connected: {listed}");
         connections
     }
 

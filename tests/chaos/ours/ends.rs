@@ -14,7 +14,9 @@ const HEAVY: Load = Load {
     work_ms: "100-300",
     ..USUAL
 };
-const MANY: usize = 200;
+/// Processes, and workers in each: 200 processes are more than two cores can start in a minute or so.
+const MANY: usize = 20;
+const IN_EACH: &str = "10";
 /// Two cores of a busy machine start so many processes in this time, and the broker takes them in.
 const ALL_READY: Duration = Duration::from_secs(120);
 
@@ -49,7 +51,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         group: GROUP,
         name: "workers-200-at-once",
-        what: "200 workers start at once, each a process",
+        what: "200 workers start at once, in 20 processes",
         setup: Setup::Node(&[]),
         load: load(40),
         within: SOON,
@@ -101,7 +103,7 @@ async fn many_workers(stage: &mut Stage) {
     stage.cause_begins();
     let began = tokio::time::Instant::now();
     for _ in 0..MANY {
-        stage.flow.add_worker(&[]);
+        stage.flow.add_worker(&["--workers", IN_EACH]);
     }
     let ready = || {
         let states = stage.flow.states();
@@ -109,7 +111,7 @@ async fn many_workers(stage: &mut Stage) {
         new.filter(|states| states.last().is_some_and(|(_, health)| health.starts_with("ready")))
             .count()
     };
-    let all = format!("{MANY} workers are ready");
+    let all = format!("the workers of {MANY} processes are ready");
     eventually_within(ALL_READY, all, async || ready() == MANY).await;
     stage.note(format!("all ready after {:.0} s", began.elapsed().as_secs_f64()));
     stage.cause_ended();

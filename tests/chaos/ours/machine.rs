@@ -35,8 +35,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         group: GROUP,
         name: "no-file-descriptors",
-        what: "every connection is closed while producer and workers may open no file or socket, for 12 seconds",
-        setup: Setup::Node(&[]),
+        what: "every connection is lost while producer and workers may open no file or socket, for 12 seconds",
+        setup: Setup::Proxied,
         load: load(35),
         within: SOON,
         act: |stage| Box::pin(no_descriptors(stage)),
@@ -89,12 +89,12 @@ async fn no_descriptors(stage: &mut Stage) {
     stage.expect_unready();
     let pids = stage.flow.pids();
     let limits: Vec<String> = pids.iter().map(|pid| limit_of(*pid)).collect();
-    stage.cause_begins();
     for pid in &pids {
         // What is open stays open.
         set_limit(*pid, "4");
     }
-    stage.node().close_all_connections().await;
+    stage.cause_begins();
+    stage.proxy().cut().await;
     stage.last(WITHOUT).await;
     for (pid, limit) in pids.iter().zip(&limits) {
         set_limit(*pid, limit);

@@ -2,7 +2,7 @@
 
 neighbour.py QUEUE KIND…; the broker is at AMQP_URL. Prints a line for each message: kind, length and CRC-32 of its body.
 """
-import gzip, os, random, sys, zlib
+import gzip, os, random, struct, sys, zlib
 
 import pika
 
@@ -11,8 +11,34 @@ CHANCE = random.Random(5)
 FRAME = 131_072
 
 
+class Raw(dict):
+    """A header table as bytes, without its length: pika would not write it."""
+
+    def __init__(self, encoded):
+        super().__init__(raw=1)
+        self.encoded = encoded
+
+
+def encode_table(pieces, table, original=pika.data.encode_table):
+    if not isinstance(table, Raw):
+        return original(pieces, table)
+    pieces.append(struct.pack(">I", len(table.encoded)) + table.encoded)
+    return 4 + len(table.encoded)
+
+
+pika.data.encode_table = encode_table
+
+
 def noise(size):
     return CHANCE.randbytes(size)
+
+
+def deep(levels):
+    """A table in a table in a table."""
+    table = b""
+    for _ in range(levels):
+        table = b"\x01tF" + struct.pack(">I", len(table)) + table
+    return Raw(table)
 
 
 def nested(levels):
@@ -54,12 +80,23 @@ HEADERS = [
     (noise(48), dict(type="soak", headers={"leveret-suspect": 2**40, "leveret-suspect-armed": True, "leveret-crashes": -1})),
     (noise(49), dict(type="soak", headers={"leveret-history": "h" * 10_000, "leveret-max-attempts": 0, "leveret-timeout": -1})),
 ]
+# What breaks a client that expects texts to be UTF-8, and tables to be flat enough for its stack.
+UNREADABLE = [
+    (noise(70), dict(type=b"\xff\xfe")),
+    (noise(71), dict(type="soak", message_id=b"\xc3\x28")),
+    (noise(72), dict(type="soak", content_type=b"\x80", content_encoding=b"\xe2\x82")),
+    (noise(73), dict(type="soak", headers=Raw(b"\x03\xff\xfe\xfdt\x01"))),
+    (noise(74), dict(type="soak", headers=Raw(b"\x01tF\x00\x00\x00\x05\x02\xf0\x9ft\x01"))),
+    (noise(75), dict(type="soak", headers=deep(5_000))),
+    (noise(76), dict(type="soak", headers=deep(18_000))),
+]
 ALL = {
     "garbage": GARBAGE,
     "empty": EMPTY,
     "content": CONTENT,
     "large": LARGE,
     "headers": HEADERS,
+    "unreadable": UNREADABLE,
 }
 
 connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))

@@ -1,13 +1,14 @@
 //! Works on the jobs of `soak-producer` and writes down each run.
 //!
 //! `soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] [--states FILE]
-//! [--max-length N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]`
+//! [--max-length N] [--workers N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]`
 //!
 //! FILE gets one line `<id> <attempt> done|failed <unix ms>` a run. P: the share of attempts that fail. SIGTERM drains, and it exits with status 0. A
 //! job that is not as it was enqueued is written down nowhere, becomes a dead letter, and makes the status 1.
 //! `--starts`: one line `<id> <attempt> <hop> first|again` when a run begins; `again` where the broker or a sender says that it may be a repetition.
 //! `--states`: one line `<unix ms> <health>` whenever the worker's state changes.
 //! `--max-length`: as that of the producer. SIGUSR1 holds the worker: a run that begins waits, with its job in hand, until SIGUSR2 lets it go on.
+//! `--workers`: so many in this process, each with connections of its own.
 //! A handler that misbehaves: `--block`: this job blocks every thread of the runtime for so long, once; `--panic`: this one panics in each run; `--panic-every`: one
 //! of so many panics in its first; `--exit`: this one ends the process, with status 3.
 
@@ -20,7 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use leveret::{HeaderValue, Queue, Rabbit};
+use futures_util::future::join_all;
+use leveret::{ConnectOptions, HeaderValue, Queue, Rabbit};
 use leveret_tests::logs;
 use leveret_tests::soak::record::{self, Log, Started, Worked};
 use leveret_tests::soak::{Hold, Mischief, Soak, panic_somehow, urls, usage};
@@ -30,7 +32,7 @@ use lexopt::prelude::*;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "soak-worker --url U[,U…] --queue Q --out FILE [--concurrency C] [--work-ms A-B] [--fail-rate P] [--name W] [--starts FILE] \
-                     [--states FILE] [--max-length N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]";
+                     [--states FILE] [--max-length N] [--workers N] [--block ID:SECONDS] [--panic ID] [--panic-every N] [--exit ID]";
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
@@ -39,6 +41,7 @@ struct Arguments {
     queue: Option<String>,
     out: Option<PathBuf>,
     concurrency: Option<usize>,
+    workers: Option<usize>,
     work: (u64, u64),
     fail_rate: f64,
     name: Option<String>,
@@ -58,6 +61,7 @@ impl Arguments {
                 Long("queue") => read.queue = Some(parser.value()?.string()?),
                 Long("out") => read.out = Some(parser.value()?.into()),
                 Long("concurrency") => read.concurrency = Some(parser.value()?.parse()?),
+                Long("workers") => read.workers = Some(parser.value()?.parse()?),
                 Long("work-ms") => read.work = range(&parser.value()?.string()?)?,
                 Long("fail-rate") => read.fail_rate = parser.value()?.parse()?,
                 Long("name") => read.name = Some(parser.value()?.string()?),
@@ -147,11 +151,14 @@ async fn work(job: Soak, State(plan): State<Arc<Plan>>, context: Context) -> Res
     }
 }
 
-/// Writes down each state of the worker, once.
-async fn watch(handle: WorkerHandle, log: Log) {
+/// Writes down each state of the worker, once; of several that of one that is not ready, if there is one.
+async fn watch(handles: Vec<WorkerHandle>, log: Log) {
     let mut last = String::new();
     loop {
-        let health = handle.health().to_string();
+        let mut states = handles.iter().map(WorkerHandle::health);
+        let one = states.find(|health| !health.is_ready());
+        let one = one.or_else(|| handles.first().map(WorkerHandle::health));
+        let health = one.map_or_else(String::new, |health| health.to_string());
         if health != last {
             log.line(format_args!("{} {health}", record::now()));
             last = health;
@@ -193,27 +200,35 @@ async fn run() -> Result<u64, Failure> {
     if let Some(length) = arguments.max_length {
         queue = queue.max_length(length);
     }
-    let options: leveret::ConnectOptions = arguments.url.ok_or("--url is missing")?.parse()?;
+    let url = arguments.url.ok_or("--url is missing")?;
     let name = arguments.name.unwrap_or_else(|| "soak-worker".to_owned());
-    // The broker may come up later.
-    let rabbit = Rabbit::start(options.connection_name(&name))?;
-    let builder = Worker::builder(&rabbit)
-        .name(name)
-        .state(plan.clone())
-        .register(work)
-        .route::<Soak>(queue.clone());
-    let worker = builder
-        .concurrency(&queue, arguments.concurrency.unwrap_or(16))
-        .build()?;
+    let mut workers = Vec::new();
+    for _ in 0..arguments.workers.unwrap_or(1) {
+        // The broker may come up later.
+        let rabbit = Rabbit::start(url.parse::<ConnectOptions>()?.connection_name(&name))?;
+        let builder = Worker::builder(&rabbit)
+            .name(name.clone())
+            .state(plan.clone())
+            .register(work)
+            .route::<Soak>(queue.clone());
+        let concurrency = arguments.concurrency.unwrap_or(16);
+        workers.push((builder.concurrency(&queue, concurrency).build()?, rabbit));
+    }
     let states = arguments.states.map(|path| Log::open(&path)).transpose()?;
-    let watching = states.map(|log| tokio::spawn(watch(worker.handle(), log)));
-    let report = worker.run_until_signal().await?;
-    rabbit.close().await;
+    let handles: Vec<_> = workers.iter().map(|(worker, _)| worker.handle()).collect();
+    let watching = states.map(|log| tokio::spawn(watch(handles, log)));
+    let ends = workers.into_iter().map(async |(worker, rabbit)| {
+        let report = worker.run_until_signal().await;
+        rabbit.close().await;
+        report
+    });
+    for report in join_all(ends).await {
+        eprintln!("{}", report?);
+    }
     if let Some(watching) = watching {
         watching.abort();
     }
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    eprintln!("{report}");
     println!(
         r#"{{"done":{},"failed":{},"broken":{},"peak_rss_kb":{}}}"#,
         count(&plan.counts.done),

@@ -1,10 +1,15 @@
-//! The consumers that a dispatcher settles on: the open one, and the one before it for as long as jobs of it run.
+//! The consumers that a dispatcher settles on: the open one, and those before it for as long as jobs of theirs are in hand.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::task::{Context, Poll};
 
 use leveret::broker::{ConsumerEvent, Lease, Settlement};
 
 use crate::joined::{Intake, JoinedConsumer};
+
+/// Each pause in consuming leaves one while its jobs wait for their successors. Of more than so many the oldest is given up: a channel costs
+/// the broker something.
+const MOST_RETIRED: usize = 8;
 
 /// The right to settle a delivery, with the channel that it came on.
 #[derive(Debug)]
@@ -36,7 +41,8 @@ pub(super) struct Channels {
     open: Option<Channel>,
     /// Whether the open consumer was told to stop: what it still brings goes back.
     halted: bool,
-    retired: Option<Channel>,
+    /// The oldest first.
+    retired: VecDeque<Channel>,
     last_number: u64,
     /// The connection that all of them belong to.
     generation: Option<u64>,
@@ -74,7 +80,7 @@ impl Channels {
 
     /// Whether there is a channel of either kind.
     pub(super) fn are_there(&self) -> bool {
-        self.open.is_some() || self.retired.is_some()
+        self.open.is_some() || !self.retired.is_empty()
     }
 
     /// Whether a cancelled consumer's channel is kept.
@@ -124,28 +130,30 @@ impl Channels {
     /// Settles on the channel that the delivery came on, if that still is.
     pub(super) fn settle(&mut self, lease: ChannelLease, settlement: Settlement) -> Settled {
         let ChannelLease { channel: number, lease } = lease;
-        for (channel, settled) in [(&mut self.open, Settled::Open), (&mut self.retired, Settled::Retired)] {
-            if let Some(channel) = channel.as_mut().filter(|channel| channel.number == number) {
-                return match channel.consumer.settle(lease, settlement) {
-                    Ok(()) => settled,
-                    Err(_) => Settled::Nowhere,
-                };
-            }
+        let open = self.open.iter_mut().map(|channel| (channel, Settled::Open));
+        let retired = self.retired.iter_mut().map(|channel| (channel, Settled::Retired));
+        match open.chain(retired).find(|(channel, _)| channel.number == number) {
+            Some((channel, settled)) => channel
+                .consumer
+                .settle(lease, settlement)
+                .map_or(Settled::Nowhere, |()| settled),
+            None => Settled::Nowhere,
         }
-        Settled::Nowhere
     }
 
     pub(super) fn flush(&mut self) {
-        for channel in [&mut self.open, &mut self.retired].into_iter().flatten() {
+        for channel in self.open.iter_mut().chain(&mut self.retired) {
             channel.consumer.flush();
         }
     }
 
-    /// The open consumer was cancelled: its channel is kept for settling. The channel retired before it goes; the caller closes it, and its
-    /// leases are lost.
+    /// The open consumer was cancelled: its channel is kept for settling. Where there are too many such, the oldest goes; the caller closes it, and
+    /// its leases are lost.
     pub(super) fn retire(&mut self) -> Option<JoinedConsumer> {
-        let open = self.open.take()?;
-        self.retired.replace(open).map(|channel| channel.consumer)
+        self.retired.push_back(self.open.take()?);
+        let too_many = self.retired.len() > MOST_RETIRED;
+        let oldest = too_many.then(|| self.retired.pop_front()).flatten();
+        oldest.map(|channel| channel.consumer)
     }
 
     /// The open channel is gone.
@@ -156,34 +164,35 @@ impl Channels {
     /// The connection is gone, and with it every channel.
     pub(super) fn drop_all(&mut self) {
         self.open = None;
-        self.retired = None;
+        self.retired.clear();
     }
 
-    /// The retired channel, once nothing that is held came on it.
+    /// A retired channel that nothing came on which is still held.
     pub(super) fn take_retired_if_unused<'a>(
         &mut self,
-        mut held: impl Iterator<Item = &'a ChannelLease>,
+        held: impl Iterator<Item = &'a ChannelLease>,
     ) -> Option<JoinedConsumer> {
-        let number = self.retired.as_ref()?.number;
-        if held.any(|lease| lease.channel == number) {
+        if self.retired.is_empty() {
             return None;
         }
-        self.retired.take().map(|channel| channel.consumer)
+        let used: BTreeSet<u64> = held.map(|lease| lease.channel).collect();
+        let unused = self
+            .retired
+            .iter()
+            .position(|channel| !used.contains(&channel.number))?;
+        self.retired.remove(unused).map(|channel| channel.consumer)
     }
 
     /// Whether a lease can still be used.
     pub(super) fn honours(&self, lease: &ChannelLease) -> bool {
-        [&self.open, &self.retired]
-            .into_iter()
-            .flatten()
-            .any(|channel| channel.number == lease.channel)
+        let mut channels = self.open.iter().chain(&self.retired);
+        channels.any(|channel| channel.number == lease.channel)
     }
 
     /// Everything that can be closed, at the end.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = JoinedConsumer> + use<> {
-        [self.open.take(), self.retired.take()]
-            .into_iter()
-            .flatten()
-            .map(|channel| channel.consumer)
+        let retired = std::mem::take(&mut self.retired);
+        let all = self.open.take().into_iter().chain(retired);
+        all.map(|channel| channel.consumer)
     }
 }

@@ -78,8 +78,9 @@ impl Dispatcher {
     }
 
     pub(super) fn close_retired_if_unused(&mut self) {
-        let unused = self.channels.take_retired_if_unused(self.hand.leases());
-        self.close(unused);
+        while let Some(unused) = self.channels.take_retired_if_unused(self.hand.leases()) {
+            self.close(Some(unused));
+        }
     }
 
     fn close(&mut self, consumer: Option<JoinedConsumer>) {

@@ -1,8 +1,9 @@
 //! What the client library gets to read. A message's properties are whatever its producer wrote, the broker passes them on unread, and on what it
 //! cannot read the client loses its connection, waits for ever, or runs out of stack; so would the next worker that gets the message. So every content
 //! header frame is looked at first, and one like that is replaced by one without what cannot be read, marked as such: see
-//! [`headers::UNREADABLE`](crate::envelope::headers::UNREADABLE). Pure.
+//! [`headers::UNREADABLE`](crate::envelope::headers::UNREADABLE). So is the method frame before it, which says where the message was published to. Pure.
 
+mod delivery;
 mod properties;
 
 use std::collections::VecDeque;
@@ -11,6 +12,9 @@ pub(super) use self::properties::mended;
 
 /// Type, channel and size.
 const HEAD: usize = 7;
+
+/// The type of a method frame.
+const METHOD: u8 = 1;
 
 /// The type of a content header frame.
 const HEADER: u8 = 2;
@@ -73,7 +77,7 @@ impl Screen {
         length
     }
 
-    /// How much has to be held before anything can be decided: the head, and the whole of a header frame.
+    /// How much has to be held before anything can be decided: the head, and the whole of a frame that is looked at.
     fn wanted(&self) -> usize {
         match self.size() {
             Some(size) => HEAD + size,
@@ -90,7 +94,7 @@ impl Screen {
     fn hold(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
         let Some(size) = self.size() else { return };
-        if self.held[0] != HEADER || size > MOST {
+        if !matches!(self.held[0], METHOD | HEADER) || size > MOST {
             self.passing = size;
             self.end();
         } else if self.held.len() == HEAD + size {
@@ -98,10 +102,13 @@ impl Screen {
         }
     }
 
-    /// A whole header frame is here.
+    /// A whole frame that is looked at is here.
     fn decide(&mut self) {
-        let payload = &self.held[HEAD..self.held.len() - 1];
-        if let Some(mended) = mended(payload) {
+        let end = self.held.len() - 1;
+        if self.held[0] == METHOD {
+            // One that makes no sense is for the client to complain about.
+            let _mended = delivery::mend(&mut self.held[HEAD..end]);
+        } else if let Some(mended) = mended(&self.held[HEAD..end]) {
             let end = self.held[self.held.len() - 1];
             // What is left out makes room for the mark, mostly; a frame is as long as its head says either way.
             let size = u32::try_from(mended.len()).unwrap_or(u32::MAX);
