@@ -85,7 +85,7 @@ impl Channels {
 
     /// Whether a cancelled consumer's channel is kept.
     pub(super) fn keeps_a_retired(&self) -> bool {
-        self.retired.is_some()
+        !self.retired.is_empty()
     }
 
     /// What has come on the open channel.
