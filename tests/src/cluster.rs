@@ -4,10 +4,12 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Node;
+use crate::secret::LOGIN;
 use crate::signal::eventually;
 
-/// Nodes that vanish without a word are given up after this many seconds, not after a minute.
-const SETTINGS: [&str; 1] = ["net_ticktime = 5"];
+/// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
+/// its clients' connections and waits: RabbitMQ's own advice for three nodes.
+const SETTINGS: [&str; 2] = ["net_ticktime = 5", "cluster_partition_handling = pause_minority"];
 
 /// Where a quorum queue lives.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,7 +69,7 @@ impl Cluster {
     /// Where clients connect: every node is a host of it.
     pub fn amqp_url(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|node| node.address().to_string()).collect();
-        format!("amqp://guest:guest@{}", hosts.join(","))
+        format!("amqp://{LOGIN}@{}", hosts.join(","))
     }
 
     /// The node that leads a quorum queue, and by which everything goes that the queue is told.
@@ -111,12 +113,47 @@ impl Cluster {
         futures_util::future::join_all(stopped.map(Node::start_again)).await;
     }
 
+    /// Parts one node from the others: neither side gets through to the other, clients reach both. [`unite`](Cluster::unite) ends it.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not do as it is told.
+    pub async fn part(&self, place: usize) {
+        // A node that knows another cookie for its peers refuses them, and is refused.
+        let part = "[begin erlang:set_cookie(N, parted), erlang:disconnect_node(N) end || N <- MEMBERS, N =/= node()].";
+        self.tell(place, &part.replace("MEMBERS", &self.members())).await;
+    }
+
+    /// Lets a node that was [parted](Cluster::part) back to the others.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not do as it is told.
+    pub async fn unite(&self, place: usize) {
+        let unite = "[begin erlang:set_cookie(N, erlang:get_cookie()), net_kernel:connect_node(N) end || N <- MEMBERS, N =/= node()].";
+        self.tell(place, &unite.replace("MEMBERS", &self.members())).await;
+    }
+
+    /// All nodes, as Erlang writes a list of them.
+    fn members(&self) -> String {
+        let names: Vec<String> = self.nodes.iter().map(|node| format!("'{}'", node.name())).collect();
+        format!("[{}]", names.join(","))
+    }
+
+    async fn tell(&self, place: usize, expression: &str) {
+        let told = self.nodes[place].ctl(&["eval", expression]).await;
+        told.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     async fn place(&self, queue: &str) -> Option<Place> {
-        let node = self.nodes.iter().find(|node| node.pid().is_some());
-        let places: Vec<Place> = node
-            .expect("one node runs")
-            .list_queues(&["name", "leader", "members", "online"])
-            .await;
+        let mut places = Vec::<Place>::new();
+        // The first that answers: one may be starting, and one that was parted waits for the others.
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            if let Some(listed) = node.try_list_queues(&["name", "leader", "members", "online"]).await {
+                places = listed;
+                break;
+            }
+        }
         places.into_iter().find(|place| place.name == queue)
     }
 }

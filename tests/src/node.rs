@@ -34,6 +34,8 @@ use self::process::{Process, Signal};
 pub use self::version::Version;
 use self::watchdog::Watchdog;
 use crate::installation::Installation;
+use crate::logs;
+use crate::secret::LOGIN;
 
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// A frozen node will never get there.
@@ -91,6 +93,7 @@ impl Node {
     ///
     /// As [`Node::start`].
     pub async fn start_with_files(settings: &[&str], files: &[(&str, &str)]) -> Node {
+        logs::init();
         let installation = Installation::find().unwrap_or_else(|missing| panic!("{missing}"));
         let home = || {
             let home = Home::create(installation.clone(), settings);
@@ -105,9 +108,9 @@ impl Node {
         start::start(&|| Home::beside(&self.home, settings)).await
     }
 
-    /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`, virtual host `/`.
+    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`, virtual host `/`; see [`secret`](crate::secret).
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@{}", self.address())
+        format!("amqp://{LOGIN}@{}", self.address())
     }
 
     /// What Erlang calls it, and the broker where it lists members of a cluster.
@@ -266,7 +269,7 @@ impl Drop for Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("url", &self.amqp_url())
+            .field("address", &self.address())
             .field("pid", &self.pid())
             .finish_non_exhaustive()
     }

@@ -23,8 +23,9 @@ use crate::signal;
 /// Forwards connections to a broker, unharmed until told otherwise. Ends with everything it holds when dropped.
 #[derive(Debug)]
 pub struct Proxy {
+    address: SocketAddr,
     /// The port stays ours while connections are refused.
-    claim: PortClaim,
+    _claim: PortClaim,
     network: Arc<Network>,
     commands: mpsc::UnboundedSender<Command>,
     listener: JoinHandle<()>,
@@ -37,29 +38,39 @@ impl Proxy {
     ///
     /// If it cannot listen.
     pub async fn start(target: SocketAddr) -> Proxy {
+        Proxy::start_at(Ipv4Addr::LOCALHOST, target).await
+    }
+
+    /// [`start`](Proxy::start), on another address of this machine; the port is claimed on 127.0.0.1 all the same.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub async fn start_at(address: Ipv4Addr, target: SocketAddr) -> Proxy {
         let claim = PortClaim::take();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, claim.number()));
+        let address = SocketAddr::from((address, claim.number()));
         // Unbounded: what is sent here are a test's own calls, each of which waits for its answer.
         let (commands, received) = mpsc::unbounded_channel();
         let network = Arc::new(Network::new(commands.clone()));
         let listener = Listener::bind(address, target, Arc::clone(&network)).await;
         let listener = tokio::spawn(listener.run(received));
         Proxy {
-            claim,
+            address,
+            _claim: claim,
             network,
             commands,
             listener,
         }
     }
 
-    /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`.
+    /// Where clients connect: `amqp://USER:PASSWORD@127.0.0.1:PORT`, usually.
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@{}", self.address())
+        format!("amqp://{}@{}", crate::secret::LOGIN, self.address())
     }
 
     /// The proxy's own address; the same while connections are refused.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.claim.number()))
+        self.address
     }
 
     /// How many connections are open now.
@@ -118,7 +129,12 @@ impl Proxy {
 
     /// Resets all connections once `bytes` more have gone to the broker: in the midst of a frame, usually.
     pub fn cut_after(&self, bytes: u64) {
-        self.network.cut_after(bytes);
+        self.network.cut_after(bytes, Direction::ToBroker);
+    }
+
+    /// Resets all connections once `bytes` more have gone to clients.
+    pub fn cut_after_to_client(&self, bytes: u64) {
+        self.network.cut_after(bytes, Direction::ToClient);
     }
 
     /// Refuses new connections until [`accept`](Proxy::accept). Those that are open go on.
@@ -149,6 +165,11 @@ impl Proxy {
     /// Forwards nothing to the client: its messages arrive, it hears nothing.
     pub fn stall_to_client(&self) {
         self.network.stall(Direction::ToClient);
+    }
+
+    /// Forwards nothing either way on the connections that are open now, as where a router has forgotten them; new ones are served.
+    pub fn stall_open(&self) {
+        self.network.stall_open();
     }
 
     /// Accepts new connections without ever forwarding a byte of them, not even after [`heal`](Proxy::heal).

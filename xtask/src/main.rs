@@ -5,6 +5,7 @@
 //! - [`broker`]: gets RabbitMQ onto the machine, in several versions, never starts it.
 //! - [`python`]: gets the Python that one suite needs.
 //! - [`suites`]: runs every suite, with a broker, and some with two.
+//! - [`chaos`]: every fault by name, and many at once, with counts of what was lost.
 //! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
@@ -12,13 +13,15 @@
 //! - [`installation`]: where RabbitMQ is; shared with the test kit.
 //! - [`interpreter`]: where that Python is; shared with the test kit.
 //! - [`baseline`]: the version before this one; shared with the test kit.
+//! - [`secret`]: the password that nothing may show; shared with the test kit.
 
-// These three files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ and Python
-// are and what the version before this one was; their items are public for the kit's sake.
+// These four files belong to the test kit and to this program, so that they cannot disagree about where RabbitMQ and Python
+// are, what the version before this one was and which word is secret; their items are public for the kit's sake.
 #[path = "../../tests/src/baseline.rs"]
 #[allow(unreachable_pub)]
 mod baseline;
 mod broker;
+mod chaos;
 mod deps;
 #[path = "../../tests/src/installation.rs"]
 #[allow(unreachable_pub)]
@@ -28,6 +31,9 @@ mod installation;
 mod interpreter;
 mod pool;
 mod python;
+#[path = "../../tests/src/secret.rs"]
+#[allow(unreachable_pub, dead_code)]
+mod secret;
 mod semver;
 mod shell;
 mod suites;
@@ -43,6 +49,10 @@ cargo xtask python              get a Python with pika and kombu, for one suite
 cargo xtask test [-- filter]    get both, then run every suite; some run on 4.0 too
          --only-installed       ... on the installed broker alone
          --on VERSION           ... only the suites that need a broker, on that version
+cargo xtask chaos --all         play every fault on two versions, with exact counts of what was lost or done twice
+         NAME… | --group GROUP  ... these faults; `--on VERSION` before them: on that version
+         --minutes M --seed S   ... random faults, several at once, on a cluster of three
+         --ci                   ... what a change has to pass
 cargo xtask deps                check the dependency tree and the public signatures
 cargo xtask semver              compare the public API with that of the version before";
 
@@ -69,6 +79,7 @@ fn run() -> Result<()> {
         "broker" => broker::get(rest),
         "python" => python::get(),
         "test" => suites::run(rest),
+        "chaos" => chaos::run(rest),
         "deps" => deps::check(),
         "semver" => semver::check(),
         "help" | "-h" | "--help" => {

@@ -1,4 +1,5 @@
-//! Several programs at once: most suites wait for their brokers most of the time.
+//! Several programs at once: most suites wait for their brokers most of the time. Nothing that one of them prints may show the password of
+//! its brokers: then it has failed.
 
 use std::collections::VecDeque;
 use std::process::{Command, Stdio};
@@ -6,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+
+use crate::secret;
 
 /// How many run at once at the most, however many cores there are: each may have a cluster of brokers.
 const MOST: usize = 4;
@@ -60,16 +63,39 @@ fn succeeds(run: Run) -> bool {
     println!("---- {name}");
     match ended {
         Ok(output) => {
-            print!("{}", String::from_utf8_lossy(&output.stdout));
-            print!("{}", String::from_utf8_lossy(&output.stderr));
+            let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+            let shown = texts.iter().find_map(|text| secret::shown_in(text));
+            for text in texts {
+                print!("{}", secret::masked(&without_passed(&text)));
+            }
+            if let Some((number, line)) = &shown {
+                println!("---- {name}: SHOWS THE PASSWORD of its brokers, in line {number} of what it printed: {line}");
+            }
             println!("---- {name}: {seconds} s, {}", output.status);
-            output.status.success()
+            output.status.success() && shown.is_none()
         }
         Err(error) => {
             println!("---- {name}: cannot be run: {error}");
             false
         }
     }
+}
+
+/// Leaves out what tests printed that passed (`--show-output`): it is there to be searched, not to be read.
+fn without_passed(text: &str) -> String {
+    let mut kept = String::new();
+    let mut passed = false;
+    for line in text.split_inclusive('\n') {
+        passed = match line.trim_end() {
+            "successes:" => true,
+            end if end == "failures:" || end.starts_with("test result: ") => false,
+            _ => passed,
+        };
+        if !passed {
+            kept.push_str(line);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -93,5 +119,26 @@ mod tests {
         assert_eq!(error.to_string(), "failed: exit 3");
         std::fs::remove_file(file).expect("the last ran as well");
         run_all(vec![shell("true")]).unwrap();
+    }
+
+    #[test]
+    fn whoever_shows_the_password_has_failed_on_either_output() {
+        for redirection in ["", " >&2"] {
+            let error = run_all(vec![shell(&format!("echo amqp://{}@h{redirection}", secret::LOGIN))]).unwrap_err();
+            assert!(error.to_string().starts_with("failed: echo"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_passed_is_left_out_and_what_failed_is_not() {
+        let text = "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nnoise\n\nfailures:\n\n---- b stdout ----\nwhy\n\ntest result: FAILED.\n";
+        let kept = without_passed(text);
+        assert!(
+            kept.contains("test a") && kept.contains("why") && kept.ends_with("FAILED.\n"),
+            "{kept}"
+        );
+        assert!(!kept.contains("noise"), "{kept}");
+        let text = "successes:\nnoise\ntest result: ok.\nmore\n";
+        assert_eq!(without_passed(text), "test result: ok.\nmore\n");
     }
 }

@@ -191,6 +191,11 @@ fn targets() -> Result<BTreeSet<String>> {
 fn of_workspace(name: &str, what: &[&str]) -> Run {
     let mut command = shell::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(what);
+    if !what.contains(&"--") {
+        command.arg("--");
+    }
+    // What tests print that pass is looked at too: see `pool`.
+    command.arg("--show-output");
     Run {
         name: name.to_owned(),
         command,

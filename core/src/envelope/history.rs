@@ -14,6 +14,9 @@ const BUDGET: usize = 8_192;
 /// The longest error text of one attempt in bytes. The last failure's text is in a header of its own, at greater length.
 const MAX_ERROR: usize = 500;
 
+/// The longest reason, in bytes: ours are one word.
+const MAX_REASON: usize = 32;
+
 /// The longest name of a worker, in bytes.
 const MAX_WORKER: usize = 100;
 
@@ -78,9 +81,14 @@ impl History {
     fn of(table: &Headers) -> Self {
         let text = table.get(headers::HISTORY).and_then(HeaderValue::as_text);
         let attempts = text.and_then(|text| serde_json::from_str(text).ok());
-        Self {
-            attempts: attempts.unwrap_or_default(),
+        let mut attempts: Vec<PastAttempt> = attempts.unwrap_or_default();
+        // Whoever wrote them: the first and the newest shall fit, whatever is in them.
+        for past in &mut attempts {
+            shorten(&mut past.reason, MAX_REASON);
+            shorten(&mut past.error, MAX_ERROR);
+            shorten(&mut past.worker, MAX_WORKER);
         }
+        Self { attempts }
     }
 
     /// The failed attempts, oldest first.
@@ -124,18 +132,38 @@ impl History {
 
     fn write(mut self, table: &mut Headers, budget: usize) {
         table.remove(headers::HISTORY);
+        self.cut(budget);
         // What cannot be written is left out: plain numbers and texts always can.
-        while let Ok(text) = serde_json::to_string(&self.attempts)
-            && !self.attempts.is_empty()
-        {
-            if text.len() <= budget {
-                table.insert(headers::HISTORY.to_owned(), text.into());
-                return;
-            }
-            let oldest_of_the_rest = 1.min(self.attempts.len() - 1);
-            self.attempts.remove(oldest_of_the_rest);
+        if let (false, Ok(text)) = (self.attempts.is_empty(), serde_json::to_string(&self.attempts)) {
+            table.insert(headers::HISTORY.to_owned(), text.into());
         }
     }
+
+    /// Leaves out attempts until the others take no more than `budget` bytes: the oldest but the first, and the first last. Each is
+    /// written once to learn its length: a foreign message may bring thousands.
+    fn cut(&mut self, budget: usize) {
+        // Each has a comma behind it, or the closing bracket.
+        let length = |past: &PastAttempt| serde_json::to_string(past).map_or(0, |text| text.len() + 1);
+        let lengths: Vec<usize> = self.attempts.iter().map(length).collect();
+        let mut total = 1 + lengths.iter().sum::<usize>();
+        let mut gone = 0;
+        for length in lengths.iter().skip(1) {
+            if total <= budget {
+                break;
+            }
+            total -= length;
+            gone += 1;
+        }
+        if total > budget {
+            self.attempts.clear();
+        } else if gone > 0 {
+            self.attempts.drain(1..=gone);
+        }
+    }
+}
+
+fn shorten(text: &mut String, limit: usize) {
+    text.truncate(shortened(text, limit).len());
 }
 
 /// A time as milliseconds since the Unix epoch.
@@ -215,6 +243,26 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wrote_does_not_push_out_the_newest_nor_takes_long_to_cut() {
+        // Given histories that no Leveret has written: one of a single endless text, one of thousands of attempts
+        let endless = format!(
+            r#"[{{"attempt":7,"reason":"{0}","error":"{0}","at":1}}]"#,
+            "x".repeat(30_000)
+        );
+        let many = format!("[{}]", vec![r#"{"attempt":7,"reason":"","at":1}"#; 3_900].join(","));
+        for (text, most) in [(endless, 2), (many, 200)] {
+            let mut table = Headers::from([(headers::HISTORY.to_owned(), text.into())]);
+            // When another attempt fails
+            History::add(&mut table, 8, &failure("boom", 2));
+            // Then both the first and the newest are told
+            let history = History::of(&table);
+            let numbers: Vec<u32> = history.attempts().iter().map(|past| past.attempt).collect();
+            assert_eq!((numbers.first(), numbers.last()), (Some(&7), Some(&8)));
+            assert!(numbers.len() <= most && length(&table) <= BUDGET, "{numbers:?}");
+        }
+    }
+
+    #[test]
     fn a_history_is_made_shorter_down_to_nothing() {
         let mut table = Headers::new();
         for attempt in 1..=5 {
@@ -250,6 +298,9 @@ mod tests {
             assert!(History::of(&table).is_empty(), "{text}");
         }
         assert!(History::of(&Headers::from([(headers::HISTORY.to_owned(), 7.into())])).is_empty());
+        let mut table = Headers::from([(headers::HISTORY.to_owned(), "no history at all".into())]);
+        History::shorten(&mut table, 1);
+        assert!(table.is_empty(), "it is the first to go");
         let later = r#"[{"attempt":2,"reason":"failed","at":5,"host":"a"}]"#;
         let table = Headers::from([(headers::HISTORY.to_owned(), later.into())]);
         assert_eq!(History::of(&table).last().map(|past| past.attempt), Some(2));

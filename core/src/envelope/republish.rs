@@ -89,7 +89,7 @@ pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) 
         .max(0);
     table.insert(
         headers::HOP.to_owned(),
-        HeaderValue::Int((hop + 1).min(i64::from(u32::MAX))),
+        HeaderValue::Int(hop.saturating_add(1).min(i64::from(u32::MAX))),
     );
     match why {
         Republish::Retry { failure } => {
@@ -294,13 +294,14 @@ mod tests {
         original
             .properties
             .headers
-            .insert(headers::HOP.to_owned(), HeaderValue::Int(i64::MAX - 1));
+            .insert(headers::HOP.to_owned(), HeaderValue::Int(i64::MAX));
         let successor = republish(
             &original,
             &JobId::random(),
             u32::MAX,
             &Republish::Retry { failure: failure("x") },
         );
-        assert_eq!(Incoming::read(&successor).expect("in range").attempt, u32::MAX);
+        let read = Incoming::read(&successor).expect("in range");
+        assert_eq!((read.attempt, read.hop), (u32::MAX, Some(u32::MAX)));
     }
 }

@@ -34,11 +34,15 @@
 //! Handlers and whole workers are tested with `leveret_worker::testing`; `leveret_worker::guide::testing` shows it all at work.
 //!
 //! # Layout
-//! [`TestBroker`] here; `look` reads its queues, `assert` holds them to expectations, `faults` breaks things.
+//! [`TestBroker`] here; `look` reads its queues, `assert` holds them to expectations, `faults` breaks things. `wire` is Leveret's own.
 
 mod assert;
 mod faults;
 mod look;
+// For the fuzz targets: what comes over the wire has no other way in than a broker.
+#[cfg(feature = "rabbitmq")]
+#[doc(hidden)]
+pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! An inspector that is to die: `inspector <url> <queue> hold` holds all dead letters of the queue, says so, and stays; `inspector <url> <queue>
-//! redrive <window> <count>` sends them back to work and aborts after so many confirms, before the last one's letter is removed.
+//! An inspector that is to die: `inspector <queue> hold` holds all dead letters of the queue, says so, and stays; `inspector <queue>
+//! redrive <window> <count>` sends them back to work and aborts after so many confirms, before the last one's letter is removed. `AMQP_URL` names
+//! the broker.
 
 use std::io::Write;
 
@@ -11,10 +12,10 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [url, queue, order @ ..] = arguments.as_slice() else {
-        return Err("a URL, a queue and an order".into());
+    let [queue, order @ ..] = arguments.as_slice() else {
+        return Err("a queue and an order".into());
     };
-    let rabbit = Rabbit::connect(*url).await?;
+    let rabbit = Rabbit::connect(std::env::var("AMQP_URL")?).await?;
     let letters = DeadLetters::of(&rabbit, &Queue::named(*queue)?);
     match order {
         ["hold"] => hold(letters).await,

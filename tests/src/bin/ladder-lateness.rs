@@ -1,4 +1,5 @@
-//! How late delayed jobs are: prints p50, p99 and the largest lateness of 1,000 mixed delays on a private node.
+//! How late delayed jobs are, and whether they come in the order in which they are due: prints p50, p99 and the largest lateness of 1,000
+//! mixed delays on a private node.
 //!
 //! `cargo run --release -p leveret-tests --bin ladder-lateness`, on a machine that does nothing else; on another version of RabbitMQ with
 //! `LEVERET_TEST_RABBITMQ_ROOT`, as for the suites. The delays are whole units of 100 ms, so what is shown is what the ladder adds: a wait that is not
@@ -29,10 +30,10 @@ struct Late {
     number: u32,
 }
 
-/// How late each was, in milliseconds; less than nothing: early.
+/// When each was due and how late it was, in milliseconds (less than nothing: early), in the order of their arrival.
 #[derive(Debug, Clone)]
 struct Book {
-    late: Arc<Mutex<Vec<i64>>>,
+    late: Arc<Mutex<Vec<(i64, i64)>>>,
     arrived: Counter,
 }
 
@@ -46,7 +47,7 @@ async fn write_down(_: Late, State(book): State<Book>, context: Context) {
         .header("leveret-due")
         .and_then(HeaderValue::as_int)
         .expect("delayed");
-    book.late.lock().expect("no panic").push(now - due);
+    book.late.lock().expect("no panic").push((due, now - due));
     book.arrived.add();
 }
 
@@ -89,15 +90,30 @@ async fn main() {
 }
 
 fn print(book: &Book, version: leveret_tests::node::Version) {
-    let mut late = book.late.lock().expect("no panic").clone();
+    let arrivals = book.late.lock().expect("no panic").clone();
+    let overtaken = overtaken(&arrivals);
+    let mut late: Vec<i64> = arrivals.into_iter().map(|(_, late)| late).collect();
     late.sort_unstable();
     let at = |part: usize| late[(late.len() - 1) * part / 100];
     println!(
-        "RabbitMQ {version:?}: {} jobs, {} early; late by p50 {} ms, p99 {} ms, at the most {} ms",
+        "RabbitMQ {version:?}: {} jobs, {} early, {overtaken} overtaken by one due more than {UNIT:?} later; late by p50 {} ms, p99 {} ms, \
+         at the most {} ms",
         late.len(),
         late.iter().filter(|late| **late < 0).count(),
         at(50),
         at(99),
         at(100)
     );
+}
+
+/// How many came after one that was due more than a unit later.
+fn overtaken(arrivals: &[(i64, i64)]) -> usize {
+    let unit = i64::try_from(UNIT.as_millis()).expect("small");
+    let mut latest = i64::MIN;
+    let mut overtaken = 0;
+    for (due, _) in arrivals {
+        overtaken += usize::from(due + unit < latest);
+        latest = latest.max(*due);
+    }
+    overtaken
 }

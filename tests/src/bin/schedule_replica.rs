@@ -1,6 +1,6 @@
 //! A replica for the suite `schedules`: a worker with a schedule of seconds, in a process that can be killed.
 //!
-//! Arguments: the broker's URL, the queue of the jobs, the name of the schedule. It prints `leading` and `standby` as they come to be.
+//! Arguments: the queue of the jobs, the name of the schedule; `AMQP_URL` names the broker. It prints `leading` and `standby` as they come to be.
 
 // Test code: a broken expectation ends the process, and the test with it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -27,8 +27,8 @@ async fn idle(_: Idle) {}
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |what: &str| arguments.next().unwrap_or_else(|| panic!("no {what}"));
-    let (url, queue, name) = (argument("URL"), argument("queue"), argument("name"));
-    let options: ConnectOptions = url.parse().expect("a good URL");
+    let (queue, name) = (argument("queue"), argument("name"));
+    let options = ConnectOptions::from_env().expect("a good URL");
     let schedule = Schedule::every(Duration::from_secs(1))
         .name(name)
         .catch_up(CatchUp::All);

@@ -141,6 +141,13 @@ impl Node {
         self.demand(&["close_all_connections", "closed by the test"]).await;
     }
 
+    /// [`list_queues`](Node::list_queues) of a node that may not answer: one that is starting, or waits for its cluster.
+    pub(crate) async fn try_list_queues<T: for<'a> Deserialize<'a>>(&self, columns: &[&str]) -> Option<Vec<T>> {
+        let arguments = [&["list_queues", "--quiet", "--formatter", "json"], columns].concat();
+        let printed = self.ctl(&arguments).await.ok()?;
+        serde_json::from_str(&printed).ok()
+    }
+
     async fn list<T: for<'a> Deserialize<'a>>(&self, what: &str, columns: &[&str]) -> Vec<T> {
         let arguments = [&[what, "--quiet", "--formatter", "json"], columns].concat();
         let printed = self.demand(&arguments).await;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::installation::Installation;
 use crate::ports::PortClaim;
+use crate::secret::PASSWORD;
 
 /// How much of a log a failure shows.
 const TAIL_LINES: usize = 40;
@@ -140,6 +141,7 @@ impl Home {
         let mut conf = vec![
             format!("listeners.tcp.default = 127.0.0.1:{}", self.amqp.number()),
             "loopback_users = none".to_owned(),
+            format!("default_pass = {PASSWORD}"),
             "log.console = false".to_owned(),
             "disk_free_limit.absolute = 10MB".to_owned(),
         ];

@@ -20,7 +20,7 @@ const CHUNK: usize = 16 * 1024;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A way of a byte.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     ToBroker,
     ToClient,
@@ -37,15 +37,19 @@ pub(super) enum Ending {
 struct Faults {
     stalled_to_broker: bool,
     stalled_to_client: bool,
+    /// So many connections, the first ones, are stalled both ways.
+    stalled: u64,
     silent: bool,
 }
 
 impl Faults {
-    fn stalls(&self, direction: Direction) -> bool {
-        match direction {
+    /// Whether the connection of this number is stalled.
+    fn stalls(&self, number: u64, direction: Direction) -> bool {
+        let everywhere = match direction {
             Direction::ToBroker => self.stalled_to_broker,
             Direction::ToClient => self.stalled_to_client,
-        }
+        };
+        everywhere || number <= self.stalled
     }
 }
 
@@ -56,8 +60,8 @@ pub(super) struct Network {
     open: watch::Sender<usize>,
     accepted: Counter,
     bytes_to_broker: AtomicU64,
-    /// How many bytes may still go to the broker before all connections are cut; `None` = any number.
-    allowance: Mutex<Option<u64>>,
+    /// How many bytes may still go this way before all connections are cut; `None` = any number.
+    allowance: Mutex<Option<(u64, Direction)>>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -96,6 +100,11 @@ impl Network {
         });
     }
 
+    pub(super) fn stall_open(&self) {
+        let stalled = self.accepted.count();
+        self.faults.send_modify(|faults| faults.stalled = stalled);
+    }
+
     pub(super) fn silence(&self) {
         self.faults.send_modify(|faults| faults.silent = true);
     }
@@ -104,30 +113,34 @@ impl Network {
         self.faults.send_replace(Faults::default());
     }
 
-    pub(super) fn cut_after(&self, bytes: u64) {
-        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+    pub(super) fn cut_after(&self, bytes: u64, direction: Direction) {
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, direction));
     }
 
     /// Counts a connection as open until the result is dropped.
     pub(super) fn count(self: &Arc<Network>) -> Counted {
         self.open.send_modify(|open| *open += 1);
         self.accepted.add();
-        Counted(Arc::clone(self))
+        let number = self.accepted.count();
+        let network = Arc::clone(self);
+        Counted { network, number }
     }
 
-    /// How many of `wanted` bytes may go to the broker. Fewer than wanted: the cut is under way.
-    fn allow(&self, wanted: usize) -> usize {
+    /// How many of `wanted` bytes may go this way. Fewer than wanted: the cut is under way.
+    fn allow(&self, wanted: usize, direction: Direction) -> usize {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = *allowance else { return wanted };
-        let allowed = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
-        *allowance = Some(left - allowed as u64);
+        let Some((left, _)) = allowance.as_mut().filter(|(_, limited)| *limited == direction) else {
+            return wanted;
+        };
+        let allowed = usize::try_from(*left).map_or(wanted, |left| left.min(wanted));
+        *left -= allowed as u64;
         allowed
     }
 
     /// Asks the listener to cut all connections if the allowance is used up; the next ones have none to keep to.
     fn cut_if_used_up(&self) -> bool {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        if *allowance != Some(0) {
+        if !matches!(*allowance, Some((0, _))) {
             return false;
         }
         *allowance = None;
@@ -138,11 +151,15 @@ impl Network {
 
 /// An open connection in the proxy's count.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Network>);
+pub(super) struct Counted {
+    network: Arc<Network>,
+    /// From 1, in the order in which they were accepted.
+    number: u64,
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open -= 1);
+        self.network.open.send_modify(|open| *open -= 1);
     }
 }
 
@@ -150,14 +167,13 @@ impl Drop for Counted {
 pub(super) async fn run(
     mut client: TcpStream,
     target: SocketAddr,
-    network: Arc<Network>,
     counted: Counted,
     mut ending: watch::Receiver<Option<Ending>>,
 ) {
     let mut broker = None;
     let told = tokio::select! {
         told = ending.wait_for(Option::is_some) => told.ok().and_then(|ending| *ending),
-        forwarded = forward(&mut client, &mut broker, target, &network) => match forwarded {
+        forwarded = forward(&mut client, &mut broker, target, &counted) => match forwarded {
             // Both sides had their end of stream: there is nothing left to end.
             Ok(()) => None,
             Err(_) => Some(Ending::Reset),
@@ -179,9 +195,9 @@ async fn forward(
     client: &mut TcpStream,
     broker: &mut Option<TcpStream>,
     target: SocketAddr,
-    network: &Network,
+    link: &Counted,
 ) -> io::Result<()> {
-    if network.faults.borrow().silent {
+    if link.network.faults.borrow().silent {
         return swallow(client).await;
     }
     let broker = broker.insert(TcpStream::connect(target).await?);
@@ -190,8 +206,8 @@ async fn forward(
     let (from_client, to_client) = client.split();
     let (from_broker, to_broker) = broker.split();
     tokio::try_join!(
-        pump(from_client, to_broker, Direction::ToBroker, network),
-        pump(from_broker, to_client, Direction::ToClient, network),
+        pump(from_client, to_broker, Direction::ToBroker, link),
+        pump(from_broker, to_client, Direction::ToClient, link),
     )?;
     Ok(())
 }
@@ -200,28 +216,25 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     direction: Direction,
-    network: &Network,
+    Counted { network, number }: &Counted,
 ) -> io::Result<()> {
     let mut faults = network.faults.subscribe();
     let mut chunk = vec![0; CHUNK];
     loop {
         let count = from.read(&mut chunk).await?;
         // After the read: what arrives during a stall is held here, its successors in the kernel.
-        let healed = faults.wait_for(|faults| !faults.stalls(direction)).await;
+        let healed = faults.wait_for(|faults| !faults.stalls(*number, direction)).await;
         healed.map_err(|_| io::Error::other("the proxy is gone"))?;
         if count == 0 {
             return to.shutdown().await;
         }
-        match direction {
-            Direction::ToClient => to.write_all(&chunk[..count]).await?,
-            Direction::ToBroker => {
-                let allowed = network.allow(count);
-                to.write_all(&chunk[..allowed]).await?;
-                network.bytes_to_broker.fetch_add(allowed as u64, Ordering::Relaxed);
-                if network.cut_if_used_up() || allowed < count {
-                    std::future::pending::<()>().await;
-                }
-            }
+        let allowed = network.allow(count, direction);
+        to.write_all(&chunk[..allowed]).await?;
+        if direction == Direction::ToBroker {
+            network.bytes_to_broker.fetch_add(allowed as u64, Ordering::Relaxed);
+        }
+        if network.cut_if_used_up() || allowed < count {
+            std::future::pending::<()>().await;
         }
     }
 }

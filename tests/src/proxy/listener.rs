@@ -95,14 +95,8 @@ impl Listener {
     fn serve(&mut self, client: TcpStream) {
         // Counted here and not in the link's task: after a wait for it the count must hold.
         let counted = self.network.count();
-        let network = Arc::clone(&self.network);
-        self.links.spawn(link::run(
-            client,
-            self.target,
-            network,
-            counted,
-            self.ending.subscribe(),
-        ));
+        self.links
+            .spawn(link::run(client, self.target, counted, self.ending.subscribe()));
     }
 }
 

@@ -87,7 +87,8 @@ impl Bench {
     /// An inspector of this queue in a process of its own.
     pub(crate) fn inspector(&self, order: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_inspector"))
-            .args([&self.node.amqp_url(), self.queue.name()])
+            .env("AMQP_URL", self.node.amqp_url())
+            .arg(self.queue.name())
             .args(order)
             .stdout(Stdio::piped())
             .spawn()

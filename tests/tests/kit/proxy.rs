@@ -243,3 +243,39 @@ async fn a_client_reaches_its_broker_through_the_proxy_until_it_is_cut() {
     eventually("the connection is over", async || !connection.status().connected()).await;
     assert!(!channel.status().connected());
 }
+
+#[tokio::test]
+async fn a_cut_after_some_bytes_to_the_client_comes_after_exactly_these() {
+    // Given a connection that may bring five bytes more
+    let wire = Wire::new().await;
+    let (mut client, mut broker) = wire.connect().await;
+    wire.proxy.cut_after_to_client(5);
+
+    // When the other way carries more, and this one seven
+    client.write_all(b"0123456789").await.unwrap();
+    assert_eq!(read(&mut broker, 10).await, b"0123456789");
+    broker.write_all(b"abcdefg").await.unwrap();
+
+    // Then it is cut, and the next connection has nothing to keep to
+    assert_eq!(end_of(&mut broker).await, Err(ErrorKind::ConnectionReset));
+    let (mut client, mut broker) = wire.connect().await;
+    broker.write_all(b"abcdefg").await.unwrap();
+    assert_eq!(read(&mut client, 7).await, b"abcdefg");
+}
+
+#[tokio::test]
+async fn a_stall_of_open_connections_spares_the_next_ones() {
+    // Given a connection that is stalled
+    let wire = Wire::new().await;
+    let (mut client, mut broker) = wire.connect().await;
+    wire.proxy.stall_open();
+
+    // When another comes
+    let _served = wire.connect().await;
+
+    // Then it is served, while nothing gets through the first until it is healed
+    client.write_all(b"late").await.unwrap();
+    assert!(nothing_comes(&mut broker).await);
+    wire.proxy.heal();
+    assert_eq!(read(&mut broker, 4).await, b"late");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use leveret::topology::Topology;
 use leveret::{ConnectOptions, Fate, JobId, Queue, Rabbit, TopologyMode, Why};
+use leveret_tests::secret::PASSWORD;
 use leveret_tests::{Node, shared};
 
 use crate::kit::*;
@@ -13,7 +14,8 @@ const SOON: Duration = Duration::from_millis(300);
 
 async fn connect_as(user: &str, prefix: &str, mode: TopologyMode) -> Rabbit {
     let node = shared().await;
-    let url = format!("amqp://{user}:{user}@{}", node.address());
+    let password = if user == "guest" { PASSWORD } else { user };
+    let url = format!("amqp://{user}:{password}@{}", node.address());
     let options: ConnectOptions = url.parse().expect("a good URL");
     let options = options.topology(mode).prefix(prefix).expect("a good prefix");
     Rabbit::connect(options).await.expect("let in")

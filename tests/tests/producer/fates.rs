@@ -1,6 +1,7 @@
 //! The three fates, by deadline, by limit and by poison.
 
 use leveret::{Fate, Why};
+use leveret_tests::secret::PASSWORD;
 use leveret_tests::{Node, Proxy, shared};
 
 use super::*;
@@ -156,7 +157,7 @@ async fn a_body_above_the_limit_is_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn a_wrong_password_is_reported_at_once_and_does_not_show() {
     // Given
-    let url = shared().await.amqp_url().replace("guest:guest", "guest:hunter2-secret");
+    let url = shared().await.amqp_url().replace(PASSWORD, "hunter2-secret");
 
     // When
     let error = Producer::connect(options(&url)).await.expect_err("refused");

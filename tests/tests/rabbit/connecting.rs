@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use leveret::broker::{BrokerErrorKind, ExchangeKind};
+use leveret_tests::secret::LOGIN;
 use leveret_tests::{Node, Proxy, shared};
 use tokio::io::AsyncReadExt;
 
@@ -14,7 +15,11 @@ async fn a_host_that_does_not_answer_is_passed_over() {
     let unused = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a port");
-    let url = format!("amqp://127.0.0.1:{},127.0.0.1:{}", unused.port(), shared().await.port());
+    let url = format!(
+        "amqp://{LOGIN}@127.0.0.1:{},127.0.0.1:{}",
+        unused.port(),
+        shared().await.port()
+    );
     let broker = broker(&options(&url));
 
     // When as often as it takes to begin with either
@@ -43,7 +48,7 @@ async fn a_refused_login_is_told_apart_and_does_not_show_the_password() {
     let port = shared().await.port();
     for url in [
         format!("amqp://guest:hunter-2@127.0.0.1:{port}"),
-        format!("amqp://127.0.0.1:{port}/no-such-vhost"),
+        format!("amqp://{LOGIN}@127.0.0.1:{port}/no-such-vhost"),
     ] {
         let broker = broker(&options(&url));
         let error = soon("a refusal", broker.connect("x")).await.expect_err("refused");

@@ -6,6 +6,7 @@ use leveret::connect::Credentials;
 use leveret::runtime::{Link, LinkState};
 use leveret::{Job, Rabbit};
 use leveret_tests::Node;
+use leveret_tests::secret::PASSWORD;
 use leveret_tests::signal::Counter;
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +116,7 @@ async fn answer_in(mood: Mood) -> Result<Credentials, Box<dyn std::error::Error 
         Mood::Fails => Err("the vault is sealed".into()),
         Mood::Panics => panic!("as the test wants it"),
         Mood::StaysSilent => std::future::pending().await,
-        Mood::Answers => Ok(Credentials::new("guest", "guest")),
+        Mood::Answers => Ok(Credentials::new("guest", PASSWORD)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where to: several hosts, IPv6, virtual hosts and logins of every spelling.
 
 use leveret::{ConnectOptions, Rabbit};
+use leveret_tests::secret::LOGIN;
 use leveret_tests::{Node, shared};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -11,7 +12,7 @@ async fn a_host_that_accepts_and_stays_silent_is_passed_over_after_its_deadline(
     // Given a silent host beside the broker
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent = silent.local_addr().expect("bound").port();
-    let url = format!("amqp://127.0.0.1:{silent},127.0.0.1:{}", shared().await.port());
+    let url = format!("amqp://{LOGIN}@127.0.0.1:{silent},127.0.0.1:{}", shared().await.port());
     let broker = broker(&options(&url).connect_deadline(SHORT));
 
     // When as often as it takes to begin with either
@@ -25,7 +26,7 @@ async fn a_host_that_accepts_and_stays_silent_is_passed_over_after_its_deadline(
 async fn an_ipv6_address_is_connected_to() {
     // Given the broker behind an IPv6 address
     let listener = TcpListener::bind("[::1]:0").await.expect("IPv6");
-    let url = format!("amqp://[::1]:{}", listener.local_addr().expect("bound").port());
+    let url = format!("amqp://{LOGIN}@[::1]:{}", listener.local_addr().expect("bound").port());
     let broker_address = shared().await.address();
     let forward = tokio::spawn(async move {
         let (mut client, _) = listener.accept().await?;
@@ -75,7 +76,7 @@ async fn who_connects_is_told_at_once_what_a_virtual_host_refuses() {
     let node = shared().await;
     node.ctl(&["add_user", "homeless", "s3cret"]).await.expect("added");
 
-    for (vhost, login) in [("%2f", "homeless:s3cret"), ("nowhere", "guest:guest")] {
+    for (vhost, login) in [("%2f", "homeless:s3cret"), ("nowhere", LOGIN)] {
         let url = format!("amqp://{login}@127.0.0.1:{}/{vhost}", node.port());
         let options: ConnectOptions = url.parse().expect("a URL");
         let error = soon("a refusal", Rabbit::connect(options)).await.expect_err("refused");

@@ -18,7 +18,8 @@ struct Process {
 impl Process {
     fn start(url: &str, timetable: &Timetable) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_schedule_replica"))
-            .args([url, timetable.queue.name(), &timetable.name])
+            .env("AMQP_URL", url)
+            .args([timetable.queue.name(), &timetable.name])
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -1,6 +1,7 @@
 //! Who is trusted.
 
 use leveret::{JobId, Queue};
+use leveret_tests::secret::LOGIN;
 use leveret_tests::signal::{Counter, soon};
 use leveret_worker::{State, Worker};
 
@@ -52,7 +53,7 @@ async fn a_job_travels_encrypted_from_its_producer_to_its_worker() {
 #[tokio::test]
 async fn a_ca_can_be_given_as_text_and_a_name_for_an_address_that_the_certificate_lacks() {
     let node = shared().await;
-    let by_address = options(&format!("amqps://127.0.0.1:{}", node.port()));
+    let by_address = options(&format!("amqps://{LOGIN}@127.0.0.1:{}", node.port()));
 
     let rabbit = connect(by_address.ca_pem(node.ca.pem()).server_name("rabbit.internal")).await;
 
@@ -63,7 +64,7 @@ async fn a_ca_can_be_given_as_text_and_a_name_for_an_address_that_the_certificat
 async fn a_host_whose_certificate_is_refused_is_passed_over_for_one_whose_is_not() {
     // Given the same broker under a name that its certificate does not have, and under one that it has
     let node = shared().await;
-    let url = format!("amqps://127.0.0.1:{0},localhost:{0}", node.port());
+    let url = format!("amqps://{LOGIN}@127.0.0.1:{0},localhost:{0}", node.port());
 
     // When as often as it takes to begin with either
     for _ in 0..8 {
@@ -77,7 +78,7 @@ async fn an_ipv6_address_is_verified_like_a_name() {
     // Given the broker behind an IPv6 address that its certificate has
     let node = shared().await;
     let listener = tokio::net::TcpListener::bind("[::1]:0").await.expect("IPv6");
-    let url = format!("amqps://[::1]:{}", listener.local_addr().expect("bound").port());
+    let url = format!("amqps://{LOGIN}@[::1]:{}", listener.local_addr().expect("bound").port());
     let port = node.port();
     let forward = tokio::spawn(async move {
         let (mut client, _) = listener.accept().await?;

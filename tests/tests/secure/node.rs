@@ -3,6 +3,7 @@
 use leveret::ConnectOptions;
 use leveret_tests::Node;
 use leveret_tests::ports::PortClaim;
+use leveret_tests::secret::LOGIN;
 use tokio::sync::OnceCell;
 
 use crate::certificates::{Authority, Signed};
@@ -52,7 +53,7 @@ impl SecureNode {
 
     /// A URL by a name that is in the certificate.
     pub(crate) fn url(&self) -> String {
-        format!("amqps://localhost:{}", self.port())
+        format!("amqps://{LOGIN}@localhost:{}", self.port())
     }
 
     /// Options by a name that is in the certificate, with the CA that signed it.

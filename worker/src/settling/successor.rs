@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use leveret::broker::BrokerErrorKind;
 use leveret::envelope::mark_resent;
 use leveret::runtime::{Lane, Publish, Target};
 use leveret::{Backoff, Fate, Message, Why};
@@ -169,11 +170,15 @@ pub(crate) async fn send(lane: Lane, successor: std::sync::Arc<Successor>, stop:
     }
 }
 
-/// Whether the same message would be refused again. What is to wait has the time until somebody makes the ladder that is not there.
+/// Whether the same message would be refused again. What is to wait has the time until somebody makes the ladder that is not there, or gives the
+/// right back that was taken away: a dead letter of it would be for good.
 fn is_hopeless(fate: &Fate, purpose: Purpose) -> bool {
     match fate {
         Fate::Refused(Why::Nacked) => false,
         Fate::Refused(Why::Undeclared(_) | Why::Unroutable) => !purpose.would_be_early(),
+        Fate::Refused(Why::ClosesChannel(error)) if error.kind() == BrokerErrorKind::Permission => {
+            !purpose.would_be_early()
+        }
         Fate::Refused(_) => true,
         _ => false,
     }
@@ -196,4 +201,32 @@ fn log_failure(successor: &Successor, fate: &Fate, tries: u32) {
         why = told(fate),
         "a successor was not confirmed; the job is held and it is tried again"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret::broker::BrokerError;
+
+    use super::*;
+
+    #[test]
+    fn a_retry_that_waits_outlasts_a_permission_that_was_taken_away() {
+        let later = Duration::from_secs(1);
+        let refused = |kind| Fate::Refused(Why::ClosesChannel(BrokerError::new(kind, "refused")));
+        for (kind, purpose, hopeless) in [
+            (BrokerErrorKind::Permission, Purpose::Retry { after: later }, false),
+            (BrokerErrorKind::Permission, Purpose::Snooze { after: later }, false),
+            // There is another way, and it takes no permission.
+            (
+                BrokerErrorKind::Permission,
+                Purpose::Retry { after: Duration::ZERO },
+                true,
+            ),
+            (BrokerErrorKind::Permission, Purpose::DeadLetter, true),
+            // The message itself is what kills the channel.
+            (BrokerErrorKind::Protocol, Purpose::Retry { after: later }, true),
+        ] {
+            assert_eq!(is_hopeless(&refused(kind), purpose), hopeless, "{kind:?} {purpose:?}");
+        }
+    }
 }

@@ -217,16 +217,11 @@ fn marked(mut message: Message, attempt: &Attempt, purpose: Purpose) -> Message 
     match purpose {
         // The record of a failure tells how often the suspect was started.
         Purpose::DeadLetter => return message,
-        Purpose::Retry { .. } | Purpose::Snooze { .. } => {
-            table.remove(headers::SUSPECT);
-            return message;
-        }
+        Purpose::Return | Purpose::Retry { .. } | Purpose::Snooze { .. } => drop(table.remove(headers::SUSPECT)),
         Purpose::Unknown { times, .. } => {
             table.remove(headers::SUSPECT);
             table.insert(headers::UNKNOWN.to_owned(), times.into());
-            return message;
         }
-        Purpose::Return => drop(table.remove(headers::SUSPECT)),
         Purpose::NoteCrash => drop(table.insert(headers::CRASHES.to_owned(), 1u32.into())),
         Purpose::PutAside { starts } => drop(table.insert(headers::SUSPECT.to_owned(), starts.into())),
         Purpose::Arm { starts } => {
@@ -234,6 +229,7 @@ fn marked(mut message: Message, attempt: &Attempt, purpose: Purpose) -> Message 
             table.insert(headers::SUSPECT_ARMED.to_owned(), HeaderValue::Bool(true));
         }
     }
+    // A retry too: the delivery before this one may have got its retry stored, and lost its connection before the ack.
     if attempt.redelivered || attempt.incoming.resent {
         mark_resent(&mut message);
     }

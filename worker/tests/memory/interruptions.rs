@@ -65,6 +65,40 @@ async fn nothing_that_takes_a_job_away_costs_it_an_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_retry_of_a_job_that_came_twice_says_that_it_may_be_the_second() {
+    // Given a job that comes again because its connection was lost: a retry of it may be stored of which only the ack was lost
+    for cuts in [true, false] {
+        let stand = Stand::new();
+        let (probe, mut watch) = probe();
+        let failing = move |note: Note, State(probe): State<Probe>, context: Context| async move {
+            probe.run(note.number, &context);
+            if cuts && !context.is_redelivered() {
+                context.cancelled().await;
+            }
+            Err::<(), _>("failed")
+        };
+        let running = Running::start(stand.worker().state(probe).register(failing)).await;
+        stand.enqueue([7]).await;
+        assert_eq!(watch.started().await, (7, 1));
+        if cuts {
+            stand.cut_consuming(&running).await;
+            assert_eq!(watch.started().await, (7, 1));
+        }
+
+        // When it fails
+        stand.wait_for_empty("mail").await;
+
+        // Then its retry tells, and that of a job that came once does not
+        let retries = stand.delayed();
+        let told = retries
+            .iter()
+            .map(|retry| retry.properties.headers.contains_key("leveret-resent"));
+        assert_eq!(told.collect::<Vec<_>>(), [cuts]);
+        drop(running);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_number_of_shutdowns_costs_no_attempt() {
     // Given a job with one attempt, and handlers that never end by themselves
     let stand = Stand::new();

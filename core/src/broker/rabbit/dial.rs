@@ -11,6 +11,7 @@ use lapin::{Connection, ConnectionProperties};
 use super::cable::{Cable, CableEnd};
 use super::line::Line;
 use super::quiet::{self, Quiet};
+use super::reach::reach;
 use super::tls::Tls;
 use super::wire::Wire;
 use super::{AmqpThread, error};
@@ -118,7 +119,7 @@ impl Plug {
         // Before the socket: what cannot be encrypted need not begin.
         let connector = self.tls.as_ref().map(|tls| tls.connector(&self.host));
         let connector = connector.transpose().map_err(io::Error::other)?;
-        let stream = tokio::net::TcpStream::connect((self.host.name(), self.host.port())).await?;
+        let stream = reach(self.host.name(), self.host.port()).await?;
         let stream = self.end.hold(stream)?;
         match connector {
             Some(connector) => connector.encrypt(stream).await,

@@ -1,10 +1,12 @@
 //! RabbitMQ behind the seam. This folder is the only place that names the client library, lapin; its own recovery is never
 //! used, because a session is replaced and not repaired.
 //!
-//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, over `tls` on a `wire`; `cable` cuts it)
+//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, to an address by `reach`, over `tls` on a `wire`; `cable` cuts it)
 //! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
+#[cfg(feature = "testing")]
+pub(crate) mod bytes;
 mod cable;
 mod consumer;
 mod convert;
@@ -16,6 +18,7 @@ mod login;
 mod publisher;
 mod puller;
 mod quiet;
+mod reach;
 mod receipts;
 mod session;
 mod signal;
