@@ -251,7 +251,7 @@ impl WorkerBuilder {
     /// # async fn send_welcome(_: SendWelcome) {}
     /// let worker = Worker::builder("memory://")
     ///     .register(send_welcome)
-    ///     .health_endpoint("0.0.0.0:8080") // or ([0, 0, 0, 0], 8080), or a SocketAddr
+    ///     .health_endpoint("0.0.0.0:8080") // or (Ipv4Addr::UNSPECIFIED, 8080), or a SocketAddr
     ///     .build()?;
     /// # Ok::<(), leveret_worker::BuildError>(())
     /// ```

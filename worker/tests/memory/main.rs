@@ -6,6 +6,7 @@
 mod blocking;
 mod dead_letters;
 mod draining;
+mod endpoint;
 mod expiring;
 mod fetching;
 mod handles;

@@ -26,8 +26,8 @@ async fn run(note: Note, State(probe): State<Probe>, context: Context) {
     probe.run(note.number, &context);
 }
 
-async fn hold(note: Note, State(probe): State<Probe>, context: Context) {
-    probe.hold(note.number, &context).await;
+async fn take_time(slow: Slow, State(probe): State<Probe>, context: Context) {
+    probe.hold(slow.number, &context).await;
 }
 
 /// Counts how often the broker is asked after a queue.
@@ -74,21 +74,22 @@ async fn jobs_in_hand_are_settled_on_the_channel_of_the_consumer_that_is_replace
     // Given a running job of a consumer that the broker then forgets
     let stand = Stand::new();
     let (probe, mut watch) = probe();
-    let running = Running::start(stand.worker().state(probe).register(hold)).await;
-    stand.enqueue([1]).await;
+    let running = Running::start(stand.worker().state(probe).register(take_time)).await;
+    stand.store(Slow { number: 1 });
     watch.started().await;
-    stand.broker.forget_consumers("mail");
+    stand.broker.forget_consumers("slow");
 
     // When others come, and run
-    stand.enqueue([2, 3]).await;
+    (2..4).for_each(|number| stand.store(Slow { number }));
     assert_eq!([watch.started().await, watch.started().await], [(2, 1), (3, 1)]);
     watch.let_go(3);
-    stand.wait_for_empty("mail").await;
+    stand.wait_for_empty("slow").await;
 
     // Then each has run once
     assert!(watch.nothing_started());
-    let mail = running.stop_mail().await;
-    assert_eq!((mail.completed, mail.recognized, mail.silent_consumers), (3, 0, 1));
+    let report = running.stop().await;
+    let slow = report.queue("slow").expect("consumed");
+    assert_eq!((slow.completed, slow.recognized, slow.silent_consumers), (3, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,8 +169,6 @@ async fn jobs_that_wait_for_full_hands_replace_nobody() {
     // Given two workers with full hands, and jobs that wait for either
     let stand = Stand::new();
     let (probe, mut watch) = probe();
-    let take_time =
-        async |slow: Slow, State(probe): State<Probe>, context: Context| probe.hold(slow.number, &context).await;
     let worker = || stand.worker().state(probe.clone()).register(take_time);
     let first = Running::start(worker().concurrency(&SLOW, 1)).await;
     let second = Running::start(worker().concurrency(&SLOW, 1)).await;
