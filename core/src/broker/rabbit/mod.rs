@@ -1,8 +1,8 @@
 //! RabbitMQ behind the seam. This folder is the only place that names the client library, lapin; its own recovery is never
 //! used, because a session is replaced and not repaired.
 //!
-//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, to an address by `reach`, over `tls` on a
-//! `wire`, whose `screen` keeps from the client what it cannot read; `cable` cuts it)
+//! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, to an address by `reach`, over `tls` on a `wire`, whose
+//! `screen` keeps from the client what it cannot read; `cable` cuts it)
 //! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
