@@ -8,6 +8,7 @@ mod consuming;
 mod credentials;
 mod hosts;
 mod publishing;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
