@@ -9,6 +9,7 @@ mod draining;
 mod endings;
 mod fetching;
 mod handlers;
+mod health;
 mod kill_switch;
 mod kit;
 mod losses;

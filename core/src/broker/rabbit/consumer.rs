@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 
 use super::acks::{AckBook, Receipt};
 use super::error::{self, short, within};
@@ -52,7 +52,7 @@ impl RabbitConsumer {
         let limiting = channel.basic_qos(prefetch.max(1), BasicQosOptions { global: false });
         within(deadline, "setting the prefetch", limiting).await?;
         let options = BasicConsumeOptions::default();
-        let subscribing = channel.basic_consume(queue, TAG.into(), options, told_of_the_end());
+        let subscribing = channel.basic_consume(queue, TAG.into(), options, FieldTable::default());
         let stream = within(deadline, "subscribing to a queue", subscribing).await?;
         Ok(Self {
             id: receipts::next_id(),
@@ -85,14 +85,6 @@ impl RabbitConsumer {
             tokio::time::sleep(APPLIED.max(took * 4)).await;
         }
     }
-}
-
-/// Has RabbitMQ up to 3.x cancel the consumer whenever its queue ends. Without it, the channel of a queue that was deleted and declared again at once
-/// consumes the new one without a word, takes its first deliveries for those that it had of the old one, and keeps them to itself.
-fn told_of_the_end() -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-cancel-on-ha-failover".into(), AMQPValue::Boolean(true));
-    arguments
 }
 
 #[async_trait]
