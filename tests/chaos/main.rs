@@ -128,7 +128,7 @@ fn read_random(parser: &mut lexopt::Parser) -> Result<random::Wanted, lexopt::Er
 async fn run_all(wanted: &Wanted) -> Result<bool, Box<dyn std::error::Error>> {
     let is_wanted = |scenario: &&Scenario| {
         wanted.all
-            || wanted.ci && !scenario::LONG.contains(&scenario.name)
+            || wanted.ci && scenario::AT_EVERY_CHANGE.contains(&scenario.name)
             || wanted.group.as_deref() == Some(scenario.group)
             || wanted.names.iter().any(|name| name == scenario.name)
     };

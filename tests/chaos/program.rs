@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use leveret_tests::soak::leash;
 use leveret_tests::soak::usage::peak_memory_of;
 use tokio::process::{Child, Command};
 
@@ -25,7 +26,9 @@ impl Program {
         let log = log.expect("the directory is writable");
         let child = command
             .args(arguments)
-            .stdin(Stdio::null())
+            .env(leash::VARIABLE, "1")
+            // Ours to hold: it ends when this process does.
+            .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a file descriptor is free"))
             .stderr(log)
             .kill_on_drop(true)

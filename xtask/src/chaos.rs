@@ -1,6 +1,6 @@
 //! `cargo xtask chaos`: every fault by name, or many at once by a seed, on real brokers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::broker::{self, Version};
 use crate::installation::ROOT_VARIABLE;
-use crate::shell;
+use crate::{python, shell};
 
 /// Most of a scenario is waiting, even on two cores.
 const AT_ONCE: &str = "2";
@@ -16,6 +16,14 @@ const AT_ONCE: &str = "2";
 const SHORT_RUN: [&str; 4] = ["--minutes", "2", "--seed", "1"];
 /// On two cores beside nothing else, with room.
 const SHORT_RATE: [&str; 2] = ["--rate", "200"];
+
+/// Programs that scenarios break things with, and the Debian packages that have them.
+const TOOLS: [(&str, &[&str], &str); 4] = [
+    ("faketime", &["--version"], "faketime"),
+    ("iptables", &["--version"], "iptables"),
+    ("tc", &["-Version"], "iproute2"),
+    ("unshare", &["--version"], "util-linux"),
+];
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +60,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     };
     let wanted = Wanted::read(rest)?;
     broker::get_installed()?;
+    python::get()?;
+    get_tools()?;
     // As for the suites: the same features, or everything would be built again.
     shell::run(shell::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
     let program = program()?;
@@ -75,6 +85,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Wanted::Random(options) => play(&program, on, &with("random", &options)),
         Wanted::Some(names) => play(&program, on, &with("run", &names)),
     }
+}
+
+/// Installs what is missing.
+fn get_tools() -> Result<()> {
+    let is_missing = |(program, arguments, _): &&(&str, &[&str], &str)| !shell::answers(program, arguments);
+    let missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(is_missing)
+        .map(|(_, _, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let has_apt = Path::new("/usr/bin/apt-get").exists();
+    if !has_apt || !broker::is_root()? {
+        bail!(
+            "some faults need programs of these Debian packages: {}",
+            missing.join(" ")
+        );
+    }
+    broker::install(&missing)
 }
 
 fn with<'a>(command: &'a str, rest: &'a [String]) -> Vec<&'a str> {

@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use leveret::{ConnectOptions, Fate, Producer, Queue, Rabbit};
 use leveret_tests::logs;
+use leveret_tests::soak::leash;
 use leveret_tests::soak::record::{self, Log, Produced, Told};
 use leveret_tests::soak::{Hold, Soak, message_id, urls, usage};
 use lexopt::prelude::*;
@@ -143,6 +144,7 @@ impl Enqueuer {
 #[tokio::main]
 async fn main() -> ExitCode {
     logs::init();
+    leash::hold();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use leveret::{ConnectOptions, HeaderValue, Queue, Rabbit};
 use leveret_tests::logs;
+use leveret_tests::soak::leash;
 use leveret_tests::soak::record::{self, Log, Started, Worked};
 use leveret_tests::soak::{Hold, Mischief, Soak, panic_somehow, urls, usage};
 use leveret_worker::{BoxError, Context, JobError, State, Worker, WorkerHandle};
@@ -170,6 +171,7 @@ async fn watch(handles: Vec<WorkerHandle>, log: Log) {
 #[tokio::main]
 async fn main() -> ExitCode {
     logs::init();
+    leash::hold();
     // On one of the runtime's threads, as everything else: a handler that blocks them all blocks this too.
     let ended = tokio::spawn(run()).await.unwrap_or_else(|panic| Err(panic.into()));
     match ended {

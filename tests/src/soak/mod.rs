@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`Soak`]: the job, with a checksum.
+//! - [`leash`]: not to outlive whoever started the program.
 //! - [`record`]: the lines of their files.
 //! - [`Mischief`]: what a handler does wrong on purpose.
 //! - [`Reckoning`]: what follows from them. Pure.
@@ -12,6 +13,7 @@
 
 mod hold;
 mod job;
+pub mod leash;
 mod mischief;
 mod reckoning;
 pub mod record;
