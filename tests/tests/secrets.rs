@@ -5,13 +5,13 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 
 use leveret::{ConnectOptions, DeadLetters, Filter, Producer, Queue, Rabbit};
 use leveret_tests::secret::{PASSWORD, shown_in};
 use leveret_tests::signal::{eventually, soon};
 use leveret_tests::{Node, shared};
 use leveret_worker::Worker;
+use tokio::process::Command;
 
 /// Fails without saying the word.
 fn keeps_secret(what: &str, text: &str) {
@@ -37,7 +37,8 @@ async fn a_worker_shows_its_password_neither_in_its_titles_nor_to_the_operator()
     // Given a worker in a process of its own, connected
     let node = Node::start().await;
     let mut worker = Command::new(env!("CARGO_BIN_EXE_poisoned-worker"));
-    worker.env("AMQP_URL", node.amqp_url());
+    // Also if something fails here.
+    worker.env("AMQP_URL", node.amqp_url()).kill_on_drop(true);
     let mut worker = worker.spawn().expect("it is built");
     eventually("the worker consumes", async || {
         let consumers = node.ctl(&["list_consumers", "--quiet"]).await;
@@ -46,7 +47,7 @@ async fn a_worker_shows_its_password_neither_in_its_titles_nor_to_the_operator()
     .await;
 
     // When everybody looks who may
-    let titles = titles(worker.id());
+    let titles = titles(worker.id().expect("it runs"));
     let mut told = String::new();
     for arguments in [
         &[
@@ -64,8 +65,7 @@ async fn a_worker_shows_its_password_neither_in_its_titles_nor_to_the_operator()
     ] {
         told += &node.ctl(arguments).await.expect("a list");
     }
-    worker.kill().expect("it runs");
-    worker.wait().expect("it has ended");
+    worker.kill().await.expect("it runs");
 
     // Then nobody sees it
     assert!(
