@@ -76,7 +76,8 @@ async fn the_broker_is_asked_only_while_the_worker_is_idle() {
         count.fetch_add(usize::from(point == FaultPoint::Inspect), Ordering::SeqCst);
         Fault::None
     });
-    let slow = async |_: Note| tokio::time::sleep(Duration::from_secs(25)).await;
+    // Not so long that the consumer is looked after: that is asked for after 15 seconds in which nothing came.
+    let slow = async |_: Note| tokio::time::sleep(Duration::from_secs(14)).await;
 
     // When
     let report = drain(stand.worker().register(slow)).await;
