@@ -10,7 +10,8 @@ pub const ATTEMPT: &str = "leveret-attempt";
 pub const HOP: &str = "leveret-hop";
 /// The queue that the job was first enqueued to.
 pub const ORIGIN: &str = "leveret-origin";
-/// Present on a message that was published again because the first publish was never confirmed.
+/// Present on a message that may be there twice: its first publish was never confirmed, or it takes the place of a job that was delivered
+/// more than once, each delivery of which may have had a successor.
 pub const RESENT: &str = "leveret-resent";
 /// The number of attempts set for this one job; it wins over the job type's.
 pub const MAX_ATTEMPTS: &str = "leveret-max-attempts";

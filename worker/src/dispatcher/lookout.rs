@@ -106,7 +106,7 @@ impl Dispatcher {
         silent.map(Stop::Silent)
     }
 
-    /// What came on the open channel. While jobs of the channel before are in hand nothing is looked for: a third one would take its place.
+    /// What came on the open channel. While jobs of a channel before are in hand nothing is looked for: each replacement keeps one channel more.
     pub(super) fn intakes(&self) -> Vec<Intake> {
         let may_be_replaced = !self.channels.keeps_a_retired();
         let mut intakes: Vec<Intake> = self.channels.intakes().collect();
