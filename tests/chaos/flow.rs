@@ -21,6 +21,8 @@ const AFTERWARDS: usize = 500;
 const BEYOND: u64 = 50;
 /// So many jobs a producer has open at the most.
 const OPEN: u64 = 8_192;
+/// Nothing is done for so long: what is left is dead, or waits for something slow.
+const QUIET: Duration = Duration::from_secs(5);
 /// A worker that drains has nothing left to do but what it holds.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -216,7 +218,7 @@ impl Flow {
     pub(crate) async fn end(mut self, url: &str, destroyed: &BTreeSet<u64>) -> Outcome {
         self.flow_on().await;
         self.producer.ended(PATIENCE).await;
-        let reckoning = self.settle(url, destroyed).await;
+        let mut reckoning = self.settle(url, destroyed).await;
         for worker in &mut self.workers {
             worker.signal("TERM");
         }
@@ -224,7 +226,6 @@ impl Flow {
             worker.ended(DRAIN).await;
         }
         let peak = |programs: &[Program]| programs.iter().map(Program::peak).max().unwrap_or(0);
-        let mut reckoning = reckoning;
         // What was done once more while they drained counts too.
         reckoning.set_worked(self.worked());
         let started = self.started().concat();
@@ -277,17 +278,17 @@ impl Flow {
                 last = (runs, tokio::time::Instant::now());
             }
             let quiet = last.1.elapsed();
-            let patience_ends = quiet > PATIENCE;
+            let nothing_comes = quiet > QUIET;
             // Dead letters are looked at when nothing else is left to come.
-            if !reckoning.is_settled() && (quiet > Duration::from_secs(5) || patience_ends) {
+            if !reckoning.is_settled() && nothing_comes {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
             }
             let others_are_settled = || reckoning.lost().iter().all(|id| destroyed.contains(id));
-            if reckoning.is_settled() || (quiet > Duration::from_secs(5) && others_are_settled()) {
+            if reckoning.is_settled() || (nothing_comes && others_are_settled()) {
                 reckoning.add_dead(dead_letters(url, &self.queue).await);
                 return reckoning;
             }
-            if patience_ends {
+            if quiet > PATIENCE {
                 return reckoning;
             }
             for worker in &mut self.workers {

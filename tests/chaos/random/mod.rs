@@ -109,20 +109,17 @@ impl Ground {
     async fn play(&self, step: Step) {
         sleep_until(self.began + step.at).await;
         match step.fault {
-            Fault::Node(..) => self.on_nodes(step).await,
-            Fault::Network(..) => self.on_network(step).await,
-            Fault::Program(..) => self.on_flow(step).await,
+            Fault::Node(fault, place, time) => self.on_nodes(fault, place, time).await,
+            Fault::Network(fault, place, time) => self.on_network(fault, place, time).await,
+            Fault::Program(fault, place, time) => self.on_flow(fault, place, time).await,
         }
         let at = self.began.elapsed().as_secs_f64();
         println!("{:>7.1} s to {at:>7.1} s  {}", step.at.as_secs_f64(), step.fault);
     }
 
     /// One node at a time, and the next only when all are together again: a second one would be another fault.
-    async fn on_nodes(&self, step: Step) {
+    async fn on_nodes(&self, fault: plan::OnNode, place: usize, time: Duration) {
         let _one_at_a_time = self.nodes.lock().await;
-        let Fault::Node(fault, place, time) = step.fault else {
-            return;
-        };
         let node = &self.cluster.nodes()[place];
         let told = async |arguments: &[&str]| {
             node.ctl(arguments).await.unwrap_or_else(|error| panic!("{error}"));
@@ -162,10 +159,7 @@ impl Ground {
         self.cluster.wait_for_members(QUEUE).await;
     }
 
-    async fn on_network(&self, step: Step) {
-        let Fault::Network(fault, place, time) = step.fault else {
-            return;
-        };
+    async fn on_network(&self, fault: plan::OnNetwork, place: usize, time: Duration) {
         let _one_at_a_time = self.networks[place].lock().await;
         let proxy = &self.proxies[place];
         match fault {
@@ -178,28 +172,13 @@ impl Ground {
                 sleep(time).await;
                 proxy.accept().await;
             }
-            plan::OnNetwork::Stall => {
-                proxy.stall();
-                sleep(time).await;
-                proxy.heal();
-            }
-            plan::OnNetwork::StallToBroker => {
-                proxy.stall_to_broker();
-                sleep(time).await;
-                proxy.heal();
-            }
-            plan::OnNetwork::StallToClient => {
-                proxy.stall_to_client();
-                sleep(time).await;
-                proxy.heal();
-            }
+            plan::OnNetwork::Stall => stalled(proxy, Proxy::stall, time).await,
+            plan::OnNetwork::StallToBroker => stalled(proxy, Proxy::stall_to_broker, time).await,
+            plan::OnNetwork::StallToClient => stalled(proxy, Proxy::stall_to_client, time).await,
         }
     }
 
-    async fn on_flow(&self, step: Step) {
-        let Fault::Program(fault, place, time) = step.fault else {
-            return;
-        };
+    async fn on_flow(&self, fault: plan::OnProgram, place: usize, time: Duration) {
         let mut flow = self.flow.lock().await;
         match fault {
             plan::OnProgram::KillWorker => {
@@ -218,4 +197,10 @@ impl Ground {
             plan::OnProgram::KillProducer => flow.kill_and_resume_producer().await,
         }
     }
+}
+
+async fn stalled(proxy: &Proxy, stall: fn(&Proxy), time: Duration) {
+    stall(proxy);
+    sleep(time).await;
+    proxy.heal();
 }
