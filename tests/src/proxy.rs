@@ -129,12 +129,22 @@ impl Proxy {
 
     /// Resets all connections once `bytes` more have gone to the broker: in the midst of a frame, usually.
     pub fn cut_after(&self, bytes: u64) {
-        self.network.cut_after(bytes, Direction::ToBroker);
+        self.network.end_after(bytes, Direction::ToBroker, Ending::Reset);
     }
 
     /// Resets all connections once `bytes` more have gone to clients.
     pub fn cut_after_to_client(&self, bytes: u64) {
-        self.network.cut_after(bytes, Direction::ToClient);
+        self.network.end_after(bytes, Direction::ToClient, Ending::Reset);
+    }
+
+    /// Ends all connections once `bytes` more have gone to the broker, as [`fin`](Proxy::fin) does.
+    pub fn fin_after(&self, bytes: u64) {
+        self.network.end_after(bytes, Direction::ToBroker, Ending::Finish);
+    }
+
+    /// Ends all connections once `bytes` more have gone to clients, as [`fin`](Proxy::fin) does.
+    pub fn fin_after_to_client(&self, bytes: u64) {
+        self.network.end_after(bytes, Direction::ToClient, Ending::Finish);
     }
 
     /// Refuses new connections until [`accept`](Proxy::accept). Those that are open go on.

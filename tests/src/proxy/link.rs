@@ -60,8 +60,8 @@ pub(super) struct Network {
     open: watch::Sender<usize>,
     accepted: Counter,
     bytes_to_broker: AtomicU64,
-    /// How many bytes may still go this way before all connections are cut; `None` = any number.
-    allowance: Mutex<Option<(u64, Direction)>>,
+    /// `None`: any number of bytes may go either way.
+    allowance: Mutex<Option<Allowance>>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -113,8 +113,12 @@ impl Network {
         self.faults.send_replace(Faults::default());
     }
 
-    pub(super) fn cut_after(&self, bytes: u64, direction: Direction) {
-        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, direction));
+    pub(super) fn end_after(&self, left: u64, direction: Direction, ending: Ending) {
+        *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(Allowance {
+            left,
+            direction,
+            ending,
+        });
     }
 
     /// Counts a connection as open until the result is dropped.
@@ -129,7 +133,7 @@ impl Network {
     /// How many of `wanted` bytes may go this way. Fewer than wanted: the cut is under way.
     fn allow(&self, wanted: usize, direction: Direction) -> usize {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((left, _)) = allowance.as_mut().filter(|(_, limited)| *limited == direction) else {
+        let Some(Allowance { left, .. }) = allowance.as_mut().filter(|limited| limited.direction == direction) else {
             return wanted;
         };
         let allowed = usize::try_from(*left).map_or(wanted, |left| left.min(wanted));
@@ -137,16 +141,23 @@ impl Network {
         allowed
     }
 
-    /// Asks the listener to cut all connections if the allowance is used up; the next ones have none to keep to.
-    fn cut_if_used_up(&self) -> bool {
+    /// Asks the listener to end all connections if the allowance is used up; the next ones have none to keep to.
+    fn end_if_used_up(&self) -> bool {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*allowance, Some((0, _))) {
+        let Some(Allowance { ending, .. }) = allowance.take_if(|allowance| allowance.left == 0) else {
             return false;
-        }
-        *allowance = None;
+        };
         let (done, _nobody_waits) = oneshot::channel();
-        self.commands.send(Command::End(Ending::Reset, done)).is_ok()
+        self.commands.send(Command::End(ending, done)).is_ok()
     }
+}
+
+/// How many bytes may still go which way, and how all connections end then.
+#[derive(Debug)]
+struct Allowance {
+    left: u64,
+    direction: Direction,
+    ending: Ending,
 }
 
 /// An open connection in the proxy's count.
@@ -233,7 +244,7 @@ async fn pump(
         if direction == Direction::ToBroker {
             network.bytes_to_broker.fetch_add(allowed as u64, Ordering::Relaxed);
         }
-        if network.cut_if_used_up() || allowed < count {
+        if network.end_if_used_up() || allowed < count {
             std::future::pending::<()>().await;
         }
     }

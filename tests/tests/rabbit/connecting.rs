@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use leveret::broker::{BrokerError, BrokerErrorKind, ExchangeKind};
+use leveret::broker::{BrokerErrorKind, ExchangeKind};
 use leveret_tests::secret::LOGIN;
 use leveret_tests::{Node, Proxy, shared};
 use tokio::io::AsyncReadExt;
@@ -268,30 +268,4 @@ async fn exchanges_route_as_they_were_declared() {
     }
     assert_eq!(returned, ["other"]);
     assert_eq!(session.inspect(&queue).await.expect("a depth").ready, 1);
-}
-
-#[tokio::test]
-async fn a_connection_that_is_reset_in_the_midst_of_its_handshake_is_given_up_at_once() {
-    // Given a network that resets a connection after so many bytes, in either direction
-    let proxy = Proxy::start(shared().await.address()).await;
-    let options = options(&proxy.amqp_url()).connect_deadline(Duration::from_secs(20));
-    let broker = broker(&options);
-    for cut_after in [Proxy::cut_after, Proxy::cut_after_to_client] {
-        for bytes in (1..=8).chain((9..600).step_by(13)) {
-            cut_after(&proxy, bytes);
-
-            // When one is opened
-            let connected = soon("an answer", broker.connect("reset")).await;
-
-            // Then whoever opened it is told, and does not wait for the deadline
-            let told = connected.as_ref().map_err(BrokerError::kind).err();
-            assert_ne!(
-                told,
-                Some(BrokerErrorKind::Timeout),
-                "after {bytes} bytes: {connected:?}"
-            );
-        }
-        // What is left of the last allowance is nobody's.
-        proxy.cut_after(1 << 40);
-    }
 }

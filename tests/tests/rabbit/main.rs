@@ -6,6 +6,7 @@
 mod connecting;
 mod consuming;
 mod credentials;
+mod handshakes;
 mod hosts;
 mod publishing;
 mod unreadable;

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_rs::Runtime;
 use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Connection, ConnectionProperties};
+use tokio::sync::watch;
 
 use super::cable::{Cable, CableEnd};
+use super::heard::{Ear, Heard, unexplained_end};
 use super::line::Line;
 use super::quiet::{self, Quiet};
 use super::reach::reach;
@@ -39,11 +42,18 @@ impl Dialer {
         let deadline = self.deadlines.connect;
         // Cut when this future ends early: otherwise the client's thread waits for a silent host for good.
         let cable = Cable::default();
-        let connecting = self.handshake(host, credentials, what, &cable);
-        let failure = match tokio::time::timeout(deadline, connecting).await {
-            Ok(Ok(connection)) => return Ok(Line::start(connection, cable, self.deadlines, Arc::clone(&self.thread))),
-            Ok(Err(error)) => self.explain(&error, credentials.username()),
-            Err(_) => BrokerError::new(BrokerErrorKind::Timeout, format!("no handshake within {deadline:?}")),
+        let (ear, heard) = watch::channel(Heard::default());
+        let connecting = self.handshake(host, credentials, what, (&cable, ear));
+        let failure = tokio::select! {
+            biased;
+            connected = connecting => match connected {
+                Ok(connection) => return Ok(Line::start(connection, cable, self.deadlines, Arc::clone(&self.thread))),
+                Err(error) => self.explain(&error, credentials.username(), *heard.borrow()),
+            },
+            () = unexplained_end(heard.clone()) => {
+                error::cut_short(None, *heard.borrow(), self.tls.is_some())
+            }
+            () = tokio::time::sleep(deadline) => silence(deadline),
         };
         let text = format!("cannot connect to {host}: {failure}");
         Err(BrokerError::new(failure.kind(), text))
@@ -54,7 +64,7 @@ impl Dialer {
         host: &Host,
         credentials: &Credentials,
         (name, heartbeat): (&str, u16),
-        cable: &Cable,
+        (cable, ear): (&Cable, watch::Sender<Heard>),
     ) -> lapin::Result<Connection> {
         let runtime = Runtime::new(Quiet::on(self.thread.handle().clone()));
         let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -62,18 +72,21 @@ impl Dialer {
             tls: self.tls.clone(),
             host: host.clone(),
             end: cable.end(),
+            ear,
         };
         let deadline = self.deadlines.connect;
         let plug_in = async move |_: AMQPUri, _: Runtime<Quiet>| {
             // This runs on the client's own thread of this connection, which is to be silent from here on.
             quiet::this_thread();
             let wire = tokio::time::timeout(deadline, plug.connect()).await;
-            Ok(AsyncTcpStream::Plain(wire.map_err(io::Error::from)??))
+            Ok(AsyncTcpStream::Plain(
+                wire.map_err(|_| io::Error::other(silence(deadline)))??,
+            ))
         };
         Connection::connector(self.uri(host, credentials, heartbeat), runtime, plug_in, properties).await
     }
 
-    fn explain(&self, error: &lapin::Error, username: &str) -> BrokerError {
+    fn explain(&self, error: &lapin::Error, username: &str, heard: Heard) -> BrokerError {
         if let lapin::ErrorKind::IOError(cause) = error.kind() {
             // Ours, from before there was a connection.
             if let Some(ours) = cause.get_ref().and_then(|inner| inner.downcast_ref::<BrokerError>()) {
@@ -81,6 +94,9 @@ impl Dialer {
             }
             if let Some(explained) = self.tls.as_ref().and_then(|tls| tls.explain(cause)) {
                 return explained;
+            }
+            if heard.connected {
+                return error::cut_short(Some(cause), heard, self.tls.is_some());
             }
         }
         error::handshake(error, username, &self.vhost)
@@ -112,6 +128,7 @@ struct Plug {
     tls: Option<Arc<Tls>>,
     host: Host,
     end: CableEnd,
+    ear: watch::Sender<Heard>,
 }
 
 impl Plug {
@@ -121,9 +138,15 @@ impl Plug {
         let connector = connector.transpose().map_err(io::Error::other)?;
         let stream = reach(self.host.name(), self.host.port()).await?;
         let stream = self.end.hold(stream)?;
-        match connector {
-            Some(connector) => connector.encrypt(stream).await,
-            None => Ok(Stream::Plain(stream).into()),
-        }
+        let stream = match connector {
+            Some(connector) => connector.encrypt(stream).await?,
+            None => Stream::Plain(stream),
+        };
+        Ok(Wire::new(stream, Ear::new(self.ear.clone())))
     }
+}
+
+/// Whoever notices first that the time is over says the same.
+fn silence(deadline: Duration) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Timeout, format!("no handshake within {deadline:?}"))
 }

@@ -1,13 +1,18 @@
 //! The client's errors in the words of the seam.
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use lapin::protocol::AMQPError;
 use lapin::types::ShortString;
 use lapin::{ConnectionState, Error, ErrorKind};
 
+use super::heard::Heard;
 use crate::broker::{BrokerError, BrokerErrorKind};
+
+/// The mistake that is made most.
+const TLS_LISTENER: &str = "a TLS listener (port 5671 unless configured) is for amqps://";
 
 /// An error of an open connection or of one of its channels.
 pub(super) fn open(error: &Error) -> BrokerError {
@@ -62,12 +67,25 @@ pub(super) fn handshake(error: &Error, username: &str, vhost: &str) -> BrokerErr
         ),
         ErrorKind::ParsingError(_) => BrokerError::new(
             BrokerErrorKind::Protocol,
-            "what answers there does not speak AMQP 0-9-1; a TLS listener (port 5671 unless configured) is for amqps://",
+            format!("what answers there does not speak AMQP 0-9-1; {TLS_LISTENER}"),
         ),
         // There was no connection yet that could be lost.
         ErrorKind::IOError(cause) => BrokerError::new(BrokerErrorKind::Transport, cause.to_string()),
         _ => open(error),
     }
+}
+
+/// A connection that stood and ended in the midst of the handshake, with what had come before.
+pub(super) fn cut_short(cause: Option<&io::Error>, heard: Heard, encrypted: bool) -> BrokerError {
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let before = match (heard.amqp, encrypted) {
+        (true, _) => String::new(),
+        (false, true) => ", before a word of AMQP was heard".to_owned(),
+        // Such a listener may hang up on what is no TLS before its answer is read.
+        (false, false) => format!(", before a word of AMQP was heard; {TLS_LISTENER}"),
+    };
+    let text = format!("the connection was closed in the midst of the handshake{cause}{before}");
+    BrokerError::new(BrokerErrorKind::Transport, text)
 }
 
 /// What to say when each of the hosts has failed. While one of them may come back by itself, that decides how soon to try again.

@@ -2,7 +2,7 @@
 //! used, because a session is replaced and not repaired.
 //!
 //! Running order: `thread` (where the client's tasks run) → `login` (as whom) → `dial` (one handshake, to an address by `reach`, over `tls` on a `wire`, whose
-//! `screen` keeps from the client what it cannot read; `cable` cuts it)
+//! `screen` keeps from the client what it cannot read; `heard` is what came so far, `cable` cuts it)
 //! → `line` (a connection that lives) → `session` → `publisher`, `consumer` and `puller`. `acks`, `convert` and `error` are values in, values out.
 
 mod acks;
@@ -14,6 +14,7 @@ mod convert;
 mod dial;
 mod error;
 mod health;
+mod heard;
 mod line;
 mod login;
 mod publisher;

@@ -8,6 +8,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::heard::Ear;
 use super::screen::Screen;
 
 /// How much is read at once of what is not passed on as it is.
@@ -19,6 +20,7 @@ pub(super) struct Wire {
     stream: Stream,
     /// What comes in goes through it.
     screen: Screen,
+    ear: Ear,
 }
 
 /// What a wire is made of.
@@ -28,16 +30,15 @@ pub(super) enum Stream {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-impl From<Stream> for Wire {
-    fn from(stream: Stream) -> Self {
+impl Wire {
+    pub(super) fn new(stream: Stream, ear: Ear) -> Self {
         Self {
             stream,
             screen: Screen::default(),
+            ear,
         }
     }
-}
 
-impl Wire {
     /// Reads into `buffer`, past the screen where it may.
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
@@ -47,18 +48,28 @@ impl Wire {
             }
             let direct = self.screen.may_pass().min(buffer.len());
             if direct > 0 {
-                let read = ready!(self.stream.read(cx, &mut buffer[..direct]))?;
+                let read = ready!(self.take(cx, &mut buffer[..direct]))?;
                 self.screen.passed(read);
                 return Poll::Ready(Ok(read));
             }
             let mut piece = [0; PIECE];
-            let read = ready!(self.stream.read(cx, &mut piece))?;
+            let read = ready!(self.take(cx, &mut piece))?;
             self.screen.take_in(&piece[..read]);
             if read == 0 {
                 self.screen.end();
                 return Poll::Ready(Ok(self.screen.give(buffer)));
             }
         }
+    }
+
+    /// What there is on the stream.
+    fn take(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(self.stream.read(cx, buffer));
+        match &read {
+            Ok(read) => self.ear.hear(&buffer[..*read]),
+            Err(_) => self.ear.end(),
+        }
+        Poll::Ready(read)
     }
 }
 

@@ -15,4 +15,4 @@ pub(super) use off::Tls;
 #[cfg(feature = "rustls")]
 pub(super) use on::Tls;
 
-use super::wire::Wire;
+use super::wire::Stream;

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::Wire;
+use super::Stream;
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{AmqpEndpoint, Host};
 
@@ -37,7 +37,7 @@ impl Tls {
 
 impl Connector {
     #[expect(clippy::unused_async, reason = "as where there is TLS")]
-    pub(in crate::broker::rabbit) async fn encrypt(self, _: TcpStream) -> io::Result<Wire> {
+    pub(in crate::broker::rabbit) async fn encrypt(self, _: TcpStream) -> io::Result<Stream> {
         match self {}
     }
 }

@@ -9,8 +9,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
-use super::super::wire::Stream;
-use super::{Wire, explain, pem};
+use super::{Stream, explain, pem};
 use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::connect::{AmqpEndpoint, ClientCertificate, Host, Pem, TlsSettings};
 
@@ -64,10 +63,10 @@ impl Tls {
 }
 
 impl Connector {
-    pub(in crate::broker::rabbit) async fn encrypt(self, stream: TcpStream) -> io::Result<Wire> {
+    pub(in crate::broker::rabbit) async fn encrypt(self, stream: TcpStream) -> io::Result<Stream> {
         let stream = TlsConnector::from(self.config).connect(self.name, stream).await;
         match stream {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream)).into()),
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::new(
                 error.kind(),
                 "the connection was closed during the TLS handshake",
