@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leveret::{DeadLetterRecord, DeadLetters, Filter, Queue, Rabbit};
+use leveret::{DeadLetterRecord, Queue, Rabbit};
 use leveret_tests::signal::eventually_within;
 use leveret_tests::soak::record::{self, Produced, Started, Worked};
-use leveret_tests::soak::{Findings, Reckoning, id_of};
+use leveret_tests::soak::{Findings, Reckoning, dead_letters, id_of};
 
 use crate::clock;
 use crate::program::{Program, behind, path};
@@ -281,11 +281,11 @@ impl Flow {
             let nothing_comes = quiet > QUIET;
             // Dead letters are looked at when nothing else is left to come.
             if !reckoning.is_settled() && nothing_comes {
-                reckoning.add_dead(dead_letters(url, &self.queue).await);
+                reckoning.add_dead(dead(url, &self.queue).await);
             }
             let others_are_settled = || reckoning.lost().iter().all(|id| destroyed.contains(id));
             if reckoning.is_settled() || (nothing_comes && others_are_settled()) {
-                reckoning.add_dead(dead_letters(url, &self.queue).await);
+                reckoning.add_dead(dead(url, &self.queue).await);
                 return reckoning;
             }
             if quiet > PATIENCE {
@@ -339,25 +339,18 @@ fn repeated(started: &[Started]) -> u64 {
 }
 
 /// The jobs among the dead letters of a queue.
-pub(crate) async fn dead_letters(url: &str, queue: &str) -> Vec<u64> {
+async fn dead(url: &str, queue: &str) -> Vec<u64> {
     let found = letters(url, queue).await;
     found.iter().filter_map(|letter| id_of(letter.id.as_str())).collect()
 }
 
-/// The dead letters of a queue.
+/// The dead letters of a queue, the lost ones too.
 pub(crate) async fn letters(url: &str, queue: &str) -> Vec<DeadLetterRecord> {
     let rabbit = Rabbit::connect(url).await.expect("the broker answers by now");
     let queue = Queue::named(queue).expect("a name");
-    let listed = DeadLetters::of(&rabbit, &queue).list(Filter::all()).await;
+    let letters = dead_letters(&rabbit, &queue).await;
     rabbit.close().await;
-    match listed {
-        Ok(listed) => {
-            assert!(listed.scan.is_complete(), "{}", listed.scan);
-            listed.found
-        }
-        Err(error) if error.is_missing() => Vec::new(),
-        Err(error) => panic!("{error}"),
-    }
+    letters.expect("the broker lets itself be looked into")
 }
 
 /// A number from the last line that a program printed.

@@ -80,6 +80,7 @@ mod terms;
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod upkeep;
 mod verdict;
 mod worker;
 

@@ -21,6 +21,7 @@ use crate::run_error::RunError;
 use crate::schedule::{self, Leader, ScheduleState};
 use crate::settling::Successors;
 use crate::source::Connection;
+use crate::upkeep::Upkeep;
 
 /// What a worker and its handles share.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Drop for StoppedAtLast {
     }
 }
 
-/// Each ends with the name of its queue, or its schedule's queue; only one that is consumed has a report.
+/// Each ends with the name of its queue, or its schedule's queue; only what consumes has a report.
 type Tasks = JoinSet<(String, Result<Option<QueueReport>, TopologyError>)>;
 
 /// A worker that runs. Dropping it aborts everything.
@@ -248,6 +249,12 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
             let dispatcher = Dispatcher::new(setup, Arc::clone(&successors), rabbit);
             let name = name.clone();
             tasks.spawn(async move { (name, dispatcher.run().await.map(Some)) });
+        }
+        if let Some(upkeep) = Upkeep::new(&successors, rabbit, controls.phase.subscribe()) {
+            tasks.spawn(async move {
+                upkeep.run().await;
+                (name, Ok(None))
+            });
         }
     }
     for plan in schedules {

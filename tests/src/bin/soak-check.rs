@@ -3,14 +3,14 @@
 //! `soak-check --produced FILE --worked FILE… [--starts FILE…] [--url U --queue Q]`
 //!
 //! Prints one line of JSON: `confirmed`, `done`, `lost`, `duplicates`, `unknown_done`, `dead`, `max_gap_ms` (the longest time between two jobs that were done),
-//! `recovery_ms` (the longest in which confirmed jobs waited and none was done), and further counts. With `--url` and `--queue` it looks up which jobs are dead letters.
+//! `recovery_ms` (the longest in which confirmed jobs waited and none was done), and further counts. With `--url` and `--queue` it looks up which jobs are dead letters, in the queue for them or among the lost ones.
 //! Exits with status 1 if a job was confirmed and is neither done nor dead.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use leveret::{DeadLetters, Filter, Queue, Rabbit};
-use leveret_tests::soak::{Reckoning, id_of, record, urls};
+use leveret::{Queue, Rabbit};
+use leveret_tests::soak::{Reckoning, dead_letters, id_of, record, urls};
 use lexopt::prelude::*;
 
 type Failure = Box<dyn std::error::Error>;
@@ -83,29 +83,15 @@ async fn run() -> Result<bool, Failure> {
         reckoning.add_started(record::read(file)?);
     }
     if let Some((url, queue)) = arguments.url.zip(arguments.queue) {
-        reckoning.add_dead(dead_letters(&url, queue).await?);
+        reckoning.add_dead(dead(&url, queue).await?);
     }
     println!("{}", serde_json::to_string(&reckoning.findings())?);
     Ok(reckoning.is_settled())
 }
 
-async fn dead_letters(url: &str, queue: String) -> Result<Vec<u64>, Failure> {
+async fn dead(url: &str, queue: String) -> Result<Vec<u64>, Failure> {
     let rabbit = Rabbit::connect(url).await?;
-    let listed = DeadLetters::of(&rabbit, &Queue::named(queue)?)
-        .list(Filter::all())
-        .await;
+    let letters = dead_letters(&rabbit, &Queue::named(queue)?).await;
     rabbit.close().await;
-    let listed = match listed {
-        Ok(listed) => listed,
-        Err(error) if error.is_missing() => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    match listed.scan.is_complete() {
-        true => Ok(listed
-            .found
-            .iter()
-            .filter_map(|letter| id_of(letter.id.as_str()))
-            .collect()),
-        false => Err(listed.scan.to_string().into()),
-    }
+    Ok(letters?.iter().filter_map(|letter| id_of(letter.id.as_str())).collect())
 }

@@ -8,9 +8,11 @@
 //! - [`Mischief`]: what a handler does wrong on purpose.
 //! - [`Reckoning`]: what follows from them. Pure.
 //! - [`urls`]: several addresses of one broker.
+//! - [`dead_letters`]: the jobs that are dead.
 //! - [`Hold`]: keeping them from beginning anything.
 //! - [`usage`]: what a process has used.
 
+mod dead;
 mod hold;
 mod job;
 pub mod leash;
@@ -20,6 +22,7 @@ pub mod record;
 pub mod urls;
 pub mod usage;
 
+pub use self::dead::dead_letters;
 pub use self::hold::Hold;
 pub use self::job::{Soak, id_of, message_id};
 pub use self::mischief::{EXIT, Mischief, panic_somehow};

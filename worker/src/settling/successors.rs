@@ -84,6 +84,21 @@ impl Successors {
         &self.targets.work.declarations
     }
 
+    /// The same, with all that a delay needs.
+    pub(crate) fn declarations_for_delays(&self) -> &Arc<[Declaration]> {
+        &self.targets.delayed.declarations
+    }
+
+    /// Whether a job of its was ever delayed here.
+    pub(crate) fn has_delayed(&self) -> bool {
+        self.announced.is_completed()
+    }
+
+    /// The queue's name.
+    pub(crate) fn queue(&self) -> &str {
+        self.queue.name()
+    }
+
     /// What a verdict comes to on this queue.
     pub(crate) fn deed(&self, verdict: Verdict) -> Deed {
         match verdict {

@@ -25,3 +25,4 @@ mod silence;
 mod successors;
 mod suspects;
 mod unknown;
+mod upkeep;
