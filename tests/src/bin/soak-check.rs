@@ -13,7 +13,7 @@ use leveret::{Queue, Rabbit};
 use leveret_tests::soak::{Reckoning, dead_letters, id_of, record, urls};
 use lexopt::prelude::*;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "soak-check --produced FILE --worked FILE… [--starts FILE…] [--url U --queue Q]";
 

@@ -13,7 +13,7 @@ use leveret_worker::Worker;
 use tokio::task::JoinSet;
 
 use crate::check;
-use crate::weather::Weather;
+use crate::weather::{Climate, Weather};
 use crate::world::{OnClassic, OnNacked, OnQuorum, OnSmall, QUEUES, World, envelope};
 
 /// How long a confirm is waited for.
@@ -97,11 +97,11 @@ impl Settings {
 
 /// Lives one seed on a clock of its own and checks every promise.
 pub(crate) fn live(seed: u64) -> Story {
-    live_in(seed, false)
+    live_in(seed, Climate::Usual)
 }
 
-/// The same; `forgets`: with a broker that forgets consumers where it otherwise cancels them.
-pub(crate) fn live_in(seed: u64, forgets: bool) -> Story {
+/// The same in another climate.
+pub(crate) fn live_in(seed: u64, climate: Climate) -> Story {
     // Everything random in the engine draws from this thread's generator.
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed ^ 0x5eed);
@@ -112,7 +112,7 @@ pub(crate) fn live_in(seed: u64, forgets: bool) -> Story {
     runtime.expect("a runtime").block_on(async {
         let settings = Settings::new(&mut rng);
         let (weather, faults) = Weather::new(rng.fork(), !settings.keeps_order());
-        let broker = MemoryBroker::with_faults(weather.that_forgets(forgets));
+        let broker = MemoryBroker::with_faults(weather.within(climate));
         let world = World::new(&mut rng);
         let crashes = bad_times(&broker, &world, &settings, &mut rng).await;
         broker.heal();

@@ -7,6 +7,17 @@ use std::time::Duration;
 use fastrand::Rng;
 use leveret::broker::memory::{Fault, FaultPlan, FaultPoint, Moment};
 
+/// What real brokers do beside the usual, each found on one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Climate {
+    /// Nothing.
+    Usual,
+    /// Of the consumers that the broker cancels nobody is told.
+    Forgets,
+    /// The user is forbidden to publish, every now and then.
+    Forbids,
+}
+
 /// The faults of one seed.
 pub(crate) struct Weather {
     rng: Rng,
@@ -15,8 +26,7 @@ pub(crate) struct Weather {
     /// Whether publishes are nacked. A job whose nack is lost with the connection is sent again, behind those that were on the
     /// wire with it: where order is checked, nothing is nacked.
     nacks: bool,
-    /// Whether the broker forgets consumers instead of cancelling them.
-    forgets: bool,
+    climate: Climate,
     count: Arc<AtomicU64>,
 }
 
@@ -30,16 +40,16 @@ impl Weather {
                 rng,
                 rate,
                 nacks,
-                forgets: false,
+                climate: Climate::Usual,
                 count: count.clone(),
             },
             count,
         )
     }
 
-    /// The same weather, but of the consumers that it cancels nobody is told.
-    pub(crate) fn that_forgets(mut self, forgets: bool) -> Self {
-        self.forgets = forgets;
+    /// The same weather in another climate.
+    pub(crate) fn within(mut self, climate: Climate) -> Self {
+        self.climate = climate;
         self
     }
 
@@ -60,7 +70,8 @@ impl Weather {
             (FaultPoint::Publish, 2) => Fault::LoseAnswer,
             (FaultPoint::Publish, 3..5) | (FaultPoint::Answer, 0..5) => self.delay(),
             (FaultPoint::Publish, 5) => Fault::KillChannel(moment),
-            (FaultPoint::Deliver, 0..4) if self.forgets => Fault::ForgetConsumer,
+            (FaultPoint::Publish, 6..8) if self.climate == Climate::Forbids => Fault::Forbid,
+            (FaultPoint::Deliver, 0..4) if self.climate == Climate::Forgets => Fault::ForgetConsumer,
             (FaultPoint::Deliver, 0..4) => Fault::CancelConsumer,
             (FaultPoint::Deliver | FaultPoint::Settle | FaultPoint::Flush, 4..6) => Fault::KillChannel(moment),
             (FaultPoint::Batch, _) => Fault::Shuffle(self.rng.u64(..)),

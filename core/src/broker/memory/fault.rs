@@ -84,6 +84,8 @@ pub enum Fault {
     DelayAnswer(Duration),
     /// The publish is refused.
     Nack,
+    /// The user may not do that, as after `rabbitmqctl set_permissions`: the broker closes the channel.
+    Forbid,
     /// The login is refused ([`FaultPoint::Connect`]), as over a wrong password.
     RefuseLogin,
     /// The broker cancels the consumer ([`FaultPoint::Deliver`]).

@@ -51,6 +51,11 @@ pub(super) fn unsupported(argument: &str, queue: &str) -> BrokerError {
     BrokerError::new(BrokerErrorKind::Protocol, text)
 }
 
+pub(super) fn forbidden() -> BrokerError {
+    let text = "ACCESS_REFUSED - write access refused for user 'memory' in vhost '/'";
+    BrokerError::new(BrokerErrorKind::Permission, text)
+}
+
 pub(super) fn lost() -> BrokerError {
     BrokerError::new(
         BrokerErrorKind::Transport,

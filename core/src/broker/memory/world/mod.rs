@@ -181,6 +181,7 @@ impl World {
         match fault {
             Fault::LoseConnection(when) if when == moment => self.lose_connection(connection, &refusal::lost()),
             Fault::KillChannel(when) if when == moment => self.kill_channel(channel, &refusal::channel_killed()),
+            Fault::Forbid if moment == Moment::Before => self.kill_channel(channel, &refusal::forbidden()),
             Fault::ForgetConsumer if moment == Moment::After => {
                 self.state.forget_consumer(channel);
                 self.distribute();
@@ -198,6 +199,7 @@ impl World {
                 Err(refusal::lost())
             }
             Fault::KillChannel(when) if when == moment => Err(refusal::channel_killed()),
+            Fault::Forbid if moment == Moment::Before => Err(refusal::forbidden()),
             Fault::FailRpc(when) if when == moment => Err(refusal::no_answer("fault")),
             _ => Ok(()),
         }
