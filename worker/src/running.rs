@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use leveret::topology::TopologyError;
 use leveret::{Rabbit, watch};
@@ -18,7 +19,7 @@ use crate::plan::Plan;
 use crate::pulse::Pulses;
 use crate::report::{ExitReport, QueueReport};
 use crate::run_error::RunError;
-use crate::schedule::{self, Leader, ScheduleState};
+use crate::schedule::{self, Leader, SchedulePlan, ScheduleState};
 use crate::settling::Successors;
 use crate::source::Connection;
 use crate::upkeep::Upkeep;
@@ -125,7 +126,7 @@ impl Drop for StoppedAtLast {
     }
 }
 
-/// Each ends with the name of its queue, or its schedule's queue; only what consumes has a report.
+/// Each ends with the name of its queue, or its schedule's queue, if it has one; only what consumes has a report.
 type Tasks = JoinSet<(String, Result<Option<QueueReport>, TopologyError>)>;
 
 /// A worker that runs. Dropping it aborts everything.
@@ -220,11 +221,12 @@ fn open_endpoint(plan: &Plan, rabbit: &Rabbit, controls: &Arc<Controls>) -> Resu
 fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
     let mut tasks = JoinSet::new();
     let (longest_hold, schedules) = (plan.settings.longest_hold(), plan.schedules);
-    let quiet = Arc::default();
+    let (quiet, mut kept) = (Arc::default(), Vec::new());
     for queue in plan.queues {
         let name = queue.queue.name().to_owned();
         let worker = plan.settings.name.clone();
         let successors = Arc::new(Successors::new(queue.queue.clone(), worker.clone(), rabbit));
+        kept.push(Arc::clone(&successors));
         let surroundings = Arc::new(Surroundings {
             queue: name.clone(),
             worker,
@@ -250,13 +252,19 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
             let name = name.clone();
             tasks.spawn(async move { (name, dispatcher.run().await.map(Some)) });
         }
-        if let Some(upkeep) = Upkeep::new(&successors, rabbit, controls.phase.subscribe()) {
-            tasks.spawn(async move {
-                upkeep.run().await;
-                (name, Ok(None))
-            });
-        }
     }
+    if let Some(upkeep) = Upkeep::new(kept, rabbit, controls.phase.subscribe()) {
+        tasks.spawn(async move {
+            upkeep.run().await;
+            (String::new(), Ok(None))
+        });
+    }
+    lead(&mut tasks, schedules, longest_hold, (rabbit, controls));
+    tasks
+}
+
+fn lead(tasks: &mut Tasks, schedules: Vec<SchedulePlan>, longest_hold: Duration, of: (&Rabbit, &Controls)) {
+    let (rabbit, controls) = of;
     for plan in schedules {
         let setup = schedule::Setup {
             reporter: schedule::Reporter::new(&plan.name, controls.schedules.clone()),
@@ -268,5 +276,4 @@ fn start(plan: Plan, rabbit: &Rabbit, controls: &Controls) -> Tasks {
         let name = leader.queue().to_owned();
         tasks.spawn(async move { (name, leader.run().await.map(|()| None)) });
     }
-    tasks
 }

@@ -10,6 +10,7 @@ use leveret_worker::{Context, State};
 
 use crate::kit::*;
 
+const JOBS: u64 = 20;
 const DAY: Duration = Duration::from_secs(86_400);
 
 async fn fail_once(note: Note, State(probe): State<Probe>, context: Context) -> Result<(), &'static str> {
@@ -33,24 +34,28 @@ fn count_declarations(broker: &MemoryBroker) -> Arc<AtomicU64> {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_whose_way_back_was_deleted_while_it_waited_comes_back_without_a_new_connection() {
-    for exchange in ["leveret.delay.v1.deliver", "leveret.delay.v1.01"] {
-        // Given a job that has failed and waits for its second attempt
+    for exchange in ["leveret.delay.v1.deliver", "leveret.delay.v1.00", "leveret.delay.v1.01"] {
+        // Given jobs that have failed and wait for their second attempts, each for a while of its own
         let stand = Stand::new();
         let (probe, mut watch) = probe();
         let running = Running::start(stand.worker().state(probe).register(fail_once)).await;
-        stand.enqueue([1]).await;
-        assert_eq!(watch.started().await, (1, 1));
+        stand.enqueue(0..JOBS).await;
+        for _ in 0..JOBS {
+            assert_eq!(watch.started().await.1, 1);
+        }
         while stand.delayed().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
 
-        // When an exchange that only the broker uses for it is deleted
+        // When an exchange that only the broker uses for them is deleted
         assert!(stand.broker.delete_exchange(exchange), "{exchange}");
 
-        // Then the second attempt comes nevertheless
-        assert_eq!(watch.started().await, (1, 2), "{exchange}");
+        // Then all second attempts come nevertheless
+        for _ in 0..JOBS {
+            assert_eq!(watch.started().await.1, 2, "{exchange}");
+        }
         stand.wait_for_empty("mail").await;
-        assert_eq!(running.stop_mail().await.completed, 1);
+        assert_eq!(running.stop_mail().await.completed, JOBS);
     }
 }
 
