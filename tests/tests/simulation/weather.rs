@@ -14,7 +14,7 @@ pub(crate) enum Climate {
     Usual,
     /// Of the consumers that the broker cancels nobody is told.
     Forgets,
-    /// The user is forbidden to publish, every now and then.
+    /// The user is forbidden to publish, every now and then and for a while.
     Forbids,
 }
 
@@ -27,6 +27,8 @@ pub(crate) struct Weather {
     /// wire with it: where order is checked, nothing is nacked.
     nacks: bool,
     climate: Climate,
+    /// How many publishes more are forbidden.
+    forbidden: u32,
     count: Arc<AtomicU64>,
 }
 
@@ -41,6 +43,7 @@ impl Weather {
                 rate,
                 nacks,
                 climate: Climate::Usual,
+                forbidden: 0,
                 count: count.clone(),
             },
             count,
@@ -70,7 +73,10 @@ impl Weather {
             (FaultPoint::Publish, 2) => Fault::LoseAnswer,
             (FaultPoint::Publish, 3..5) | (FaultPoint::Answer, 0..5) => self.delay(),
             (FaultPoint::Publish, 5) => Fault::KillChannel(moment),
-            (FaultPoint::Publish, 6..8) if self.climate == Climate::Forbids => Fault::Forbid,
+            (FaultPoint::Publish, 6..8) if self.climate == Climate::Forbids => {
+                self.forbidden = self.rng.u32(0..12);
+                Fault::Forbid
+            }
             (FaultPoint::Deliver, 0..4) if self.climate == Climate::Forgets => Fault::ForgetConsumer,
             (FaultPoint::Deliver, 0..4) => Fault::CancelConsumer,
             (FaultPoint::Deliver | FaultPoint::Settle | FaultPoint::Flush, 4..6) => Fault::KillChannel(moment),
@@ -97,6 +103,10 @@ impl FaultPlan for Weather {
         // The order in which confirms resolve is never to be relied on, fair weather or foul.
         if point == FaultPoint::Batch && self.rng.bool() {
             return Fault::Shuffle(self.rng.u64(..));
+        }
+        if point == FaultPoint::Publish && self.forbidden > 0 {
+            self.forbidden -= 1;
+            return Fault::Forbid;
         }
         if self.rng.f64() >= self.rate {
             return Fault::None;
