@@ -39,6 +39,8 @@ pub(crate) struct Allowed {
     pub(crate) dead: Option<u64>,
     /// No first attempt may be run twice, explained or not.
     pub(crate) once: bool,
+    /// Nodes of the broker die, or do not hear of each other: what they were passing on from queue to queue may come twice.
+    pub(crate) hops: bool,
     /// The clock by which callers' waits are measured has jumped: they are not judged.
     pub(crate) waits_unknown: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Allowed {
             nothing_shows: false,
             dead: None,
             once: false,
+            hops: false,
             waits_unknown: false,
         }
     }
@@ -126,7 +129,7 @@ impl Row {
         let unlike = allowed.destroyed.wrong(&outcome.lost);
         wrong(unlike.is_some(), unlike.unwrap_or_default());
         wrong(
-            found.unexplained.unwrap_or(0) > 0,
+            found.unexplained.unwrap_or(0) > 0 || (found.hops.unwrap_or(0) > 0 && !allowed.hops),
             "a duplicate is not explained".to_owned(),
         );
         wrong(
@@ -157,6 +160,8 @@ impl Row {
         let nothing_left = ended.is_some() && recovery.is_none();
         let note = "nothing was left to do when the cause ended";
         let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
+        let hops = found.hops.filter(|hops| *hops > 0);
+        let hops = hops.map(|hops| format!("{hops} passed on twice by the broker, from the delay ladder"));
         Row {
             name,
             counts: Some(Counts { outcome, recovery }),
@@ -164,6 +169,7 @@ impl Row {
             notes: refused
                 .into_iter()
                 .chain(nothing_left.then(|| note.to_owned()))
+                .chain(hops)
                 .collect(),
         }
     }

@@ -88,7 +88,10 @@ impl Stage {
             way,
             proxy,
             flow,
-            allowed: Allowed::default(),
+            allowed: Allowed {
+                hops: matches!(scenario.setup, Setup::Cluster),
+                ..Allowed::default()
+            },
             began: None,
             stands: None,
             ended: None,

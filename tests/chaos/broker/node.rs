@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::stage::Stage;
 
 pub(super) async fn stop_and_start(stage: &mut Stage) {
+    stage.allowed.hops = true;
     stage.expect_unready();
     stage.cause_begins();
     stage.node().stop().await;
@@ -13,6 +14,7 @@ pub(super) async fn stop_and_start(stage: &mut Stage) {
 }
 
 pub(super) async fn killed(stage: &mut Stage) {
+    stage.allowed.hops = true;
     stage.expect_unready();
     stage.cause_begins();
     stage.node().kill().await;
@@ -21,6 +23,7 @@ pub(super) async fn killed(stage: &mut Stage) {
 }
 
 pub(super) async fn app_stopped(stage: &mut Stage) {
+    stage.allowed.hops = true;
     stage.expect_unready();
     stage.cause_begins();
     stage.ctl(&["stop_app"]).await;

@@ -45,6 +45,10 @@ pub struct Findings {
     /// How many duplicates nobody announced: neither the broker as redelivered nor a sender as sent again. Only where it is known how runs started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unexplained: Option<u64>,
+    /// How many more nobody announced, and a broker's node that died may explain them: attempts that had waited in the delay ladder, whose hops
+    /// are at least once. Only where it is known how runs started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hops: Option<u64>,
 }
 
 impl Reckoning {
@@ -97,6 +101,7 @@ impl Reckoning {
         let (refused, unknown) = (self.with(Told::Refused), self.with(Told::Unknown));
         let times_done = self.worked.iter().filter(|line| line.done).count();
         let (max_gap_ms, recovery_ms) = self.gaps();
+        let unannounced = (!self.started.is_empty()).then(|| self.unannounced());
         Findings {
             confirmed: self.with(Told::Confirmed).len() as u64,
             done: done.len() as u64,
@@ -109,7 +114,8 @@ impl Reckoning {
             refused: refused.len() as u64,
             refused_done: count_done(&refused),
             unknown: unknown.len() as u64,
-            unexplained: (!self.started.is_empty()).then(|| self.unexplained()),
+            unexplained: unannounced.map(|unannounced| unannounced.first),
+            hops: unannounced.map(|unannounced| unannounced.waited),
         }
     }
 
@@ -137,14 +143,16 @@ impl Reckoning {
     /// More starts of the same attempt of the same message, none of which says that it may be a repetition, than there were starts before the
     /// last republish: where a message was delivered twice, each delivery may have had a successor. What was enqueued twice, or by somebody
     /// who was told "unknown", is two messages that know nothing of each other.
-    fn unexplained(&self) -> u64 {
+    fn unannounced(&self) -> Unannounced {
         let doubted = self.produced.iter().filter(|line| line.told == Told::Unknown);
         let doubted: BTreeSet<u64> = doubted.map(|line| line.id).chain(self.twice.iter().copied()).collect();
         let mut by_job: BTreeMap<u64, Vec<&Started>> = BTreeMap::new();
         for start in self.started.iter().filter(|start| !doubted.contains(&start.id)) {
             by_job.entry(start.id).or_default().push(start);
         }
-        by_job.values().map(|starts| unexplained_of(starts)).sum()
+        by_job
+            .values()
+            .fold(Unannounced::default(), |sum, starts| sum.and(starts))
     }
 
     /// The longest time between two jobs that were done, and the longest in which none was while some waited.
@@ -177,17 +185,32 @@ impl Reckoning {
     }
 }
 
-/// The starts of one job.
-fn unexplained_of(starts: &[&Started]) -> u64 {
-    let mut unannounced: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-    for start in starts.iter().filter(|start| !start.announced) {
-        *unannounced.entry((start.hop, start.attempt)).or_default() += 1;
+/// Repetitions that nobody announced.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unannounced {
+    /// Of first attempts.
+    first: u64,
+    /// Of those that had waited before.
+    waited: u64,
+}
+
+impl Unannounced {
+    /// With the starts of one job more.
+    fn and(mut self, starts: &[&Started]) -> Unannounced {
+        let mut by_message: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        for start in starts.iter().filter(|start| !start.announced) {
+            *by_message.entry((start.hop, start.attempt)).or_default() += 1;
+        }
+        for ((hop, attempt), count) in by_message {
+            let ancestors = starts.iter().filter(|start| start.hop < hop).count() as u64;
+            let beyond = count.saturating_sub(ancestors.max(1));
+            match attempt {
+                1 => self.first += beyond,
+                _ => self.waited += beyond,
+            }
+        }
+        self
     }
-    let beyond = |(&(hop, _), &count): (&(u32, u32), &u64)| {
-        let ancestors = starts.iter().filter(|start| start.hop < hop).count() as u64;
-        count.saturating_sub(ancestors.max(1))
-    };
-    unannounced.iter().map(beyond).sum()
 }
 
 /// `events`: a job more or a job less that waits; `dones`: when one was done. Both in order of time.
@@ -291,11 +314,11 @@ mod tests {
         };
         let mut reckoning = reckoning(&[(3, Told::Unknown, 1)], &[]);
         reckoning.add_enqueued_twice([4]);
-        for (starts, unexplained) in [
-            (vec![start(0, 1, 0, false), start(0, 1, 0, true)], 0),
-            (vec![start(0, 1, 0, true), start(0, 1, 0, false)], 0),
-            (vec![start(0, 1, 0, false), start(0, 2, 1, false)], 0),
-            (vec![start(0, 1, 0, false), start(0, 1, 0, false)], 1),
+        for (starts, expected) in [
+            (vec![start(0, 1, 0, false), start(0, 1, 0, true)], (0, 0)),
+            (vec![start(0, 1, 0, true), start(0, 1, 0, false)], (0, 0)),
+            (vec![start(0, 1, 0, false), start(0, 2, 1, false)], (0, 0)),
+            (vec![start(0, 1, 0, false), start(0, 1, 0, false)], (1, 0)),
             // Delivered twice and failed twice: each has a second attempt.
             (
                 vec![
@@ -304,18 +327,21 @@ mod tests {
                     start(0, 2, 1, false),
                     start(0, 2, 1, false),
                 ],
-                0,
+                (0, 0),
             ),
+            // A second attempt comes twice: only the broker can have passed it on so.
             (
                 vec![start(0, 1, 0, false), start(0, 2, 1, false), start(0, 2, 1, false)],
-                1,
+                (0, 1),
             ),
-            (vec![start(3, 1, 0, false), start(3, 1, 0, false)], 0),
-            (vec![start(4, 1, 0, false), start(4, 1, 0, false)], 0),
+            (vec![start(3, 1, 0, false), start(3, 1, 0, false)], (0, 0)),
+            (vec![start(4, 1, 0, false), start(4, 1, 0, false)], (0, 0)),
         ] {
             let mut reckoning = reckoning.clone();
             reckoning.add_started(starts.clone());
-            assert_eq!(reckoning.findings().unexplained, Some(unexplained), "{starts:?}");
+            let found = reckoning.findings();
+            let found = (found.unexplained, found.hops);
+            assert_eq!(found, (Some(expected.0), Some(expected.1)), "{starts:?}");
         }
     }
 }
