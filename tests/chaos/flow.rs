@@ -15,6 +15,9 @@ use crate::scenario::Load;
 
 /// How long the producer may take beyond its own time, and the workers for what is left then: a broker's slowest timer is three minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// How long nothing may happen while confirmed jobs are not done. What the broker did not get rid of from one queue to the next it tries again after three
+/// minutes, at each level of the delay ladder.
+const SETTLING: Duration = Duration::from_secs(600);
 /// So many jobs more are done after the cause, or the producer goes on beyond its number.
 const AFTERWARDS: usize = 500;
 /// No scenario lasts so many times longer than it is meant to.
@@ -288,7 +291,7 @@ impl Flow {
                 reckoning.add_dead(dead(url, &self.queue).await);
                 return reckoning;
             }
-            if quiet > PATIENCE {
+            if quiet > SETTLING {
                 return reckoning;
             }
             for worker in &mut self.workers {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::flow::Outcome;
 
+/// What comes so late has waited for a slow timer of the broker's.
+const LATE: Duration = Duration::from_secs(60);
 /// A waiter is told at its deadline, which is 30 seconds, and this is what a busy machine may add.
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
@@ -160,6 +162,8 @@ impl Row {
         let nothing_left = ended.is_some() && recovery.is_none();
         let note = "nothing was left to do when the cause ended";
         let refused = (found.refused > 0).then(|| format!("{} refused", found.refused));
+        let late = last_after(&outcome, ended).filter(|late| *late > LATE);
+        let late = late.map(|late| format!("the last job came {} s after the cause had ended", late.as_secs()));
         let hops = found.hops.filter(|hops| *hops > 0);
         let hops = hops.map(|hops| format!("{hops} passed on twice by the broker, from the delay ladder"));
         Row {
@@ -170,6 +174,7 @@ impl Row {
                 .into_iter()
                 .chain(nothing_left.then(|| note.to_owned()))
                 .chain(hops)
+                .chain(late)
                 .collect(),
         }
     }
@@ -183,6 +188,12 @@ impl Row {
     pub(crate) fn is_good(&self) -> bool {
         self.faults.is_empty()
     }
+}
+
+/// How long after the cause had ended the last job was run.
+fn last_after(outcome: &Outcome, ended: Option<u64>) -> Option<Duration> {
+    let last = outcome.worked.iter().map(|line| line.at).max()?;
+    ended.map(|ended| Duration::from_millis(last.saturating_sub(ended)))
 }
 
 /// How long after the cause had ended the first job was confirmed, and the first done; the later of both. A producer that was ready by

@@ -223,13 +223,24 @@ impl Stage {
         }
         let outcome = self.flow.end(&url, &self.allowed.destroyed.jobs).await;
         let row = Row::judge(self.name, outcome, &self.allowed, self.ended, self.within);
-        let row = row.with_notes(self.notes, self.faults);
+        let row = row.with_notes(std::mem::take(&mut self.notes), std::mem::take(&mut self.faults));
         if row.is_good() {
             let _ = std::fs::remove_dir_all(&self.directory);
             return row;
         }
         let kept = format!("the files are in {}", self.directory.display());
-        row.with_notes(vec![kept], Vec::new())
+        row.with_notes(vec![kept, self.left().await], Vec::new())
+    }
+
+    /// What lies in the broker, for whoever looks for what is missing.
+    async fn left(&self) -> String {
+        let vhost = if self.vhost.is_empty() { "/" } else { self.vhost };
+        let columns = ["name", "messages", "messages_ready", "messages_dlx"];
+        let listed = [&["list_queues", "--quiet", "--vhost", vhost][..], &columns].concat();
+        let listed = self.node().ctl(&listed).await.unwrap_or_else(|error| error.to_string());
+        let holds = |line: &&str| line.split_whitespace().skip(1).any(|count| count != "0");
+        let lines: Vec<&str> = listed.lines().filter(holds).collect();
+        format!("the broker holds: {}", lines.join(", ").replace('\t', " "))
     }
 
     /// Every worker of the beginning said in time that it was not ready.
