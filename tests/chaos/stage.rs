@@ -229,18 +229,7 @@ impl Stage {
             return row;
         }
         let kept = format!("the files are in {}", self.directory.display());
-        row.with_notes(vec![kept, self.left().await], Vec::new())
-    }
-
-    /// What lies in the broker, for whoever looks for what is missing.
-    async fn left(&self) -> String {
-        let vhost = if self.vhost.is_empty() { "/" } else { self.vhost };
-        let columns = ["name", "messages", "messages_ready", "messages_dlx"];
-        let listed = [&["list_queues", "--quiet", "--vhost", vhost][..], &columns].concat();
-        let listed = self.node().ctl(&listed).await.unwrap_or_else(|error| error.to_string());
-        let holds = |line: &&str| line.split_whitespace().skip(1).any(|count| count != "0");
-        let lines: Vec<&str> = listed.lines().filter(holds).collect();
-        format!("the broker holds: {}", lines.join(", ").replace('\t', " "))
+        row.with_notes(vec![kept, left(&self.broker, self.vhost).await], Vec::new())
     }
 
     /// Every worker of the beginning said in time that it was not ready.
@@ -288,4 +277,19 @@ pub(crate) fn make_vhost(vhost: &str) -> [Vec<&str>; 2] {
 /// Some seconds of the usual load.
 pub(crate) const fn load(seconds: u32) -> Load {
     crate::scenario::USUAL.seconds(seconds)
+}
+
+/// What lies in the broker, for whoever looks for what is missing.
+async fn left(broker: &Broker, vhost: &str) -> String {
+    let node = match broker {
+        Broker::Node(node) => node,
+        Broker::Cluster(cluster) => &cluster.nodes()[0],
+    };
+    let vhost = if vhost.is_empty() { "/" } else { vhost };
+    let columns = ["name", "messages", "messages_ready", "messages_dlx"];
+    let listed = [&["list_queues", "--quiet", "--vhost", vhost][..], &columns].concat();
+    let listed = node.ctl(&listed).await.unwrap_or_else(|error| error.to_string());
+    let holds = |line: &&str| line.split_whitespace().skip(1).any(|count| count != "0");
+    let lines: Vec<&str> = listed.lines().filter(holds).collect();
+    format!("the broker holds: {}", lines.join(", ").replace('\t', " "))
 }
