@@ -1,15 +1,20 @@
 //! Several nodes that are one broker.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Node;
 use crate::secret::LOGIN;
-use crate::signal::eventually;
+use crate::signal::eventually_within;
 
 /// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
 /// its clients' connections and waits: RabbitMQ's own advice for three nodes.
 const SETTINGS: [&str; 2] = ["net_ticktime = 5", "cluster_partition_handling = pause_minority"];
+
+/// How long a member may take to be level with the others, on a machine that is busy.
+const CATCHING_UP: Duration = Duration::from_secs(180);
 
 /// Where a quorum queue lives.
 #[derive(Debug, Clone, Deserialize)]
@@ -99,7 +104,7 @@ impl Cluster {
             let place = self.place(queue).await;
             place.is_some_and(|place| place.members.len() == self.nodes.len() && place.online.len() == self.nodes.len())
         };
-        eventually(format!("{queue} has a member on each node"), everywhere).await;
+        eventually_within(CATCHING_UP, format!("{queue} has a member on each node"), everywhere).await;
     }
 
     /// Starts every node again that is stopped.
