@@ -100,11 +100,25 @@ impl Cluster {
     ///
     /// If they do not come.
     pub async fn wait_for_members(&self, queue: &str) {
-        let everywhere = async || {
-            let place = self.place(queue).await;
-            place.is_some_and(|place| place.members.len() == self.nodes.len() && place.online.len() == self.nodes.len())
-        };
+        let everywhere = async || self.has_members(queue).await;
         eventually_within(CATCHING_UP, format!("{queue} has a member on each node"), everywhere).await;
+    }
+
+    /// Whether all members of a quorum queue are there, or come within this time.
+    pub async fn has_members_within(&self, patience: Duration, queue: &str) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        while !self.has_members(queue).await {
+            if tokio::time::Instant::now() > end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        true
+    }
+
+    async fn has_members(&self, queue: &str) -> bool {
+        let place = self.place(queue).await;
+        place.is_some_and(|place| place.members.len() == self.nodes.len() && place.online.len() == self.nodes.len())
     }
 
     /// Starts every node again that is stopped.

@@ -20,6 +20,7 @@ use crate::stage::HEARTBEAT;
 
 const QUEUE: &str = "soak";
 const UNDER_WAY: usize = 300;
+const TOGETHER_AGAIN: Duration = Duration::from_secs(30);
 /// After the last fault, whatever it was.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -146,6 +147,11 @@ impl Ground {
                 node.pause();
                 sleep(time).await;
                 node.resume();
+                // One that was away for longer than the nodes' patience with each other may stay apart from them, until somebody restarts it.
+                if !self.cluster.has_members_within(TOGETHER_AGAIN, QUEUE).await {
+                    println!("{:>24}node {place} stays apart, and is restarted", "");
+                    node.kill().await;
+                }
             }
             plan::OnNode::Part => {
                 self.cluster.part(place).await;
