@@ -223,7 +223,7 @@ impl Stage {
         }
         let outcome = self.flow.end(&url, &self.allowed.destroyed.jobs).await;
         let row = Row::judge(self.name, outcome, &self.allowed, self.ended, self.within);
-        let row = row.with_notes(std::mem::take(&mut self.notes), std::mem::take(&mut self.faults));
+        let row = row.with_notes(self.notes, self.faults);
         if row.is_good() {
             let _ = std::fs::remove_dir_all(&self.directory);
             return row;
