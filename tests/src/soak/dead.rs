@@ -13,7 +13,10 @@ pub async fn dead_letters(
     queue: &Queue,
 ) -> Result<Vec<DeadLetterRecord>, Box<dyn std::error::Error + Send + Sync>> {
     let mut all = Vec::new();
-    for letters in [DeadLetters::of(rabbit, queue), DeadLetters::lost(rabbit)] {
+    for (letters, of_all_queues) in [
+        (DeadLetters::of(rabbit, queue), false),
+        (DeadLetters::lost(rabbit), true),
+    ] {
         let listed = match letters.list(Filter::all()).await {
             Ok(listed) => listed,
             Err(error) if InspectError::is_missing(&error) => continue,
@@ -23,7 +26,7 @@ pub async fn dead_letters(
             return Err(listed.scan.to_string().into());
         }
         let ours = |letter: &DeadLetterRecord| letter.death.queue.as_deref().is_none_or(|name| name == queue.name());
-        all.extend(listed.found.into_iter().filter(ours));
+        all.extend(listed.found.into_iter().filter(|letter| !of_all_queues || ours(letter)));
     }
     Ok(all)
 }
