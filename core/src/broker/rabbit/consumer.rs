@@ -15,11 +15,15 @@ use lapin::types::FieldTable;
 use super::acks::{AckBook, Receipt};
 use super::error::{self, short, within};
 use super::line::Line;
-use super::receipts::{self, APPLIED, TAKEN_AT_ONCE};
+use super::receipts::{self, TAKEN_AT_ONCE};
 use crate::broker::{BrokerError, Consumer, ConsumerEvent, Delivery, Lease, Settlement};
 
 /// The only consumer on its channel, so that it knows the channel's only consumer tag.
 const TAG: &str = "leveret";
+
+/// How long a queue gets at least to apply what it has been told. Nothing says when it has, a loaded broker is slow, and this
+/// is waited only at the end of a channel that told a lot since its last exchange with the queue.
+const APPLIED: Duration = Duration::from_secs(1);
 
 pub(super) struct RabbitConsumer {
     id: u64,

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
@@ -17,10 +16,6 @@ use crate::message::Message;
 /// How many receipts a channel passes on to a quorum queue before it waits for the first to be applied. What comes on top
 /// it only keeps in mind, and forgets when it is closed: those deliveries come back although they were acked.
 pub(super) const TAKEN_AT_ONCE: u32 = 32;
-
-/// How long a queue gets at least to apply what it has been told. Nothing says when it has, a loaded broker is slow, and this
-/// is waited only at the end of a channel that told a lot since its last exchange with the queue.
-pub(super) const APPLIED: Duration = Duration::from_secs(1);
 
 /// A number for each channel that receives, which its leases carry.
 pub(super) fn next_id() -> u64 {
