@@ -243,9 +243,18 @@ impl Node {
         self.with_broker(|broker| broker.signal(Signal::Resume));
     }
 
-    fn with_broker(&self, act: impl FnOnce(&Process)) {
+    /// What the broker has spent so far, in seconds of CPU, to a hundredth.
+    ///
+    /// # Panics
+    ///
+    /// If the node is stopped, and where there is no `/proc`.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.with_broker(Process::cpu_seconds)
+    }
+
+    fn with_broker<T>(&self, act: impl FnOnce(&Process) -> T) -> T {
         let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
-        act(broker.as_ref().expect("the node is stopped"));
+        act(broker.as_ref().expect("the node is stopped"))
     }
 
     fn take(&self) -> Option<Process> {

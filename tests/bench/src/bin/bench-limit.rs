@@ -1,0 +1,153 @@
+//! What the broker can do: frames that were encoded beforehand, on one blocking socket, 1,000 publishes under way, one ack for 50 messages.
+//!
+//! `bench-limit --mode enqueue|work …`, as `leveret-bench`. Its rates are the limit that the others are compared with; `enqueue` also fills the queues that
+//! all of them work on.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+
+use leveret_bench::arguments::{Arguments, Mode, USAGE};
+use leveret_bench::mail::Mail;
+use leveret_bench::report::print_throughput;
+use leveret_bench::usage::{Spent, Stretch};
+use leveret_bench::wire::{Wire, method, publish};
+
+const WINDOW: u64 = 1000;
+/// So many publishes go out with one write.
+const AT_ONCE: u64 = 100;
+const PREFETCH: u16 = 200;
+const ACK_EVERY: u64 = 50;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::read().map_err(|error| format!("{error}\nbench-limit {USAGE}"))?;
+    let mut wire = open(&arguments.url)?;
+    match arguments.mode {
+        Mode::Enqueue => print_throughput(arguments.n, enqueue(&mut wire, &arguments)?, true),
+        Mode::Work => print_throughput(arguments.n, work(&mut wire, &arguments)?, false),
+        Mode::Latency => return Err("the limit has no latency: plain lapin is compared there".into()),
+    }
+    Ok(())
+}
+
+/// Of a URL only what the bench's own brokers need.
+fn open(url: &str) -> Result<Wire, Box<dyn Error>> {
+    let rest = url.strip_prefix("amqp://").ok_or("a URL of amqp://")?;
+    let (login, place) = rest.rsplit_once('@').unwrap_or(("guest:guest", rest));
+    let (user, password) = login.split_once(':').ok_or("a URL with user and password")?;
+    let (address, vhost) = place.split_once('/').unwrap_or((place, ""));
+    let vhost = match vhost {
+        "" | "%2f" | "%2F" => "/",
+        named => named,
+    };
+    let address = if address.contains(':') {
+        address.to_owned()
+    } else {
+        format!("{address}:5672")
+    };
+    Ok(Wire::open(&address, user, password, vhost)?)
+}
+
+fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Box<dyn Error>> {
+    wire.confirm()?;
+    // Encoded beforehand, so that nothing is measured but the broker: as many as are under way, sent again and again.
+    let encoded: Vec<Vec<u8>> = (0..WINDOW / AT_ONCE)
+        .map(|batch| {
+            let ids = batch * AT_ONCE..(batch + 1) * AT_ONCE;
+            ids.map(|id| one(arguments, id))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|all| all.concat())
+        })
+        .collect::<Result<_, _>>()?;
+    let rest = (0..arguments.n % AT_ONCE).map(|id| one(arguments, id));
+    let rest = rest.collect::<Result<Vec<_>, _>>()?.concat();
+    let stretch = Stretch::begin();
+    let (mut sent, mut confirms) = (0, Confirms::default());
+    let mut batches = encoded.iter().cycle();
+    while confirms.count() < arguments.n {
+        while sent < arguments.n && sent - confirms.count() <= WINDOW - AT_ONCE {
+            let left = arguments.n - sent;
+            match batches.next() {
+                Some(batch) if left >= AT_ONCE => wire.send(batch)?,
+                _ => wire.send(&rest)?,
+            }
+            sent += left.min(AT_ONCE);
+        }
+        take_confirms(wire, &mut confirms)?;
+    }
+    Ok(stretch.end())
+}
+
+fn one(arguments: &Arguments, id: u64) -> Result<Vec<u8>, serde_json::Error> {
+    let body = serde_json::to_vec(&Mail::new(id))?;
+    // As long as the ids of Leveret.
+    Ok(publish(&arguments.queue, "bench-mail", &format!("{id:036}"), &body))
+}
+
+/// Which publishes are confirmed; the broker confirms them in any order.
+#[derive(Debug, Default)]
+struct Confirms {
+    /// All up to this tag.
+    floor: u64,
+    /// And these beyond it.
+    beyond: BTreeSet<u64>,
+}
+
+impl Confirms {
+    fn count(&self) -> u64 {
+        self.floor + self.beyond.len() as u64
+    }
+
+    fn add(&mut self, tag: u64, multiple: bool) {
+        match multiple {
+            true => {
+                self.floor = self.floor.max(tag);
+                self.beyond = self.beyond.split_off(&(self.floor + 1));
+            }
+            false => drop(self.beyond.insert(tag)),
+        }
+        while self.beyond.remove(&(self.floor + 1)) {
+            self.floor += 1;
+        }
+    }
+}
+
+/// Waits for a confirm, and takes those that came with it.
+fn take_confirms(wire: &mut Wire, confirms: &mut Confirms) -> Result<(), Box<dyn Error>> {
+    loop {
+        let frame = wire.read()?;
+        match frame.method {
+            Some(method::ACK) => {
+                let (tag, multiple) = frame.tag()?;
+                confirms.add(tag, multiple);
+            }
+            Some(method::NACK) => return Err("the broker refused a publish".into()),
+            _ => {}
+        }
+        if !wire.has_frame() {
+            return Ok(());
+        }
+    }
+}
+
+fn work(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, io::Error> {
+    wire.consume(&arguments.queue, arguments.prefetch.unwrap_or(PREFETCH))?;
+    let mut stretch = None;
+    let mut handled = 0;
+    while handled < arguments.n {
+        let frame = wire.read()?;
+        if frame.method != Some(method::DELIVER) {
+            continue;
+        }
+        let tag = frame.delivery_tag()?;
+        stretch.get_or_insert_with(Stretch::begin);
+        handled += 1;
+        if handled % ACK_EVERY == 0 || handled == arguments.n {
+            wire.ack_up_to(tag)?;
+        }
+    }
+    let spent = stretch.map_or_else(Spent::default, |stretch| stretch.end());
+    // The queue is empty once the broker has taken the last ack, which a request behind it shows.
+    wire.confirm()?;
+    Ok(spent)
+}
