@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use anyhow::{Result, bail};
 
 use crate::broker::{self, Version};
+use crate::deps::rustdoc;
 use crate::installation::ROOT_VARIABLE;
 use crate::{python, shell};
 
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     get_tools()?;
     // As for the suites: the same features, or everything would be built again.
     shell::run(shell::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
-    let program = program()?;
+    let program = rustdoc::target_directory()?.join("debug/chaos");
     match wanted {
         Wanted::All => {
             let second = Version::SECOND;
@@ -120,14 +120,6 @@ fn play(program: &PathBuf, on: Option<&'static Version>, arguments: &[&str]) -> 
         command.env(ROOT_VARIABLE, broker::get_root(version)?);
     }
     shell::run_as(&format!("chaos {}, on {version}", arguments.join(" ")), &mut command)
-}
-
-/// Where cargo has built it.
-fn program() -> Result<PathBuf> {
-    let arguments = ["metadata", "--format-version", "1", "--no-deps"];
-    let metadata: Value = serde_json::from_str(&shell::output(shell::cargo().args(arguments))?)?;
-    let target = metadata["target_directory"].as_str();
-    Ok(PathBuf::from(target.context("cargo metadata names no target directory")?).join("debug/chaos"))
 }
 
 #[cfg(test)]

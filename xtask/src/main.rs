@@ -6,6 +6,7 @@
 //! - [`python`]: gets the Python that one suite needs.
 //! - [`suites`]: runs every suite, with a broker, and some with two.
 //! - [`chaos`]: every fault by name, and many at once, with counts of what was lost.
+//! - [`bench`]: how fast, compared with plain lapin and with what the broker can do.
 //! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
@@ -20,6 +21,7 @@
 #[path = "../../tests/src/baseline.rs"]
 #[allow(unreachable_pub)]
 mod baseline;
+mod bench;
 mod broker;
 mod chaos;
 mod deps;
@@ -53,6 +55,7 @@ cargo xtask chaos --all         play every fault on two versions, with exact cou
          NAME… | --group GROUP  ... these faults; `--on VERSION` before them: on that version
          --minutes M --seed S   ... random faults, several at once, on a cluster of three
          --ci                   ... what a change has to pass
+cargo xtask bench [ROW…]         how fast: Leveret, plain lapin and a raw socket in turn; `--rounds R`, `--share S` of the jobs
 cargo xtask deps                check the dependency tree and the public signatures
 cargo xtask semver              compare the public API with that of the version before";
 
@@ -80,6 +83,7 @@ fn run() -> Result<()> {
         "python" => python::get(),
         "test" => suites::run(rest),
         "chaos" => chaos::run(rest),
+        "bench" => bench::run(rest),
         "deps" => deps::check(),
         "semver" => semver::check(),
         "help" | "-h" | "--help" => {
