@@ -6,7 +6,7 @@
 //! - [`python`]: gets the Python that one suite needs.
 //! - [`suites`]: runs every suite, with a broker, and some with two.
 //! - [`chaos`]: every fault by name, and many at once, with counts of what was lost.
-//! - [`bench`]: how fast, compared with plain lapin and with what the broker can do.
+//! - [`bench`](mod@bench): how fast, compared with plain lapin and with what the broker can do.
 //! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
