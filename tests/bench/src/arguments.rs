@@ -3,7 +3,7 @@
 use lexopt::prelude::*;
 
 /// How the programs are called.
-pub const USAGE: &str = "--url URL --mode enqueue|work|latency --n N --queue NAME --qtype classic|quorum [--rate JOBS_PER_S] [--callers C] \
+const USAGE: &str = "--url URL --mode enqueue|work|latency --n N --queue NAME --qtype classic|quorum [--rate JOBS_PER_S] [--callers C] \
                          [--prefetch P] [--concurrency C] [--slow MS]";
 
 /// What is measured.
@@ -47,9 +47,9 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// If one is missing, unknown or no such value.
-    pub fn read() -> Result<Self, lexopt::Error> {
-        Self::from(lexopt::Parser::from_env())
+    /// If one is missing, unknown or no such value; with how the programs are called.
+    pub fn read() -> Result<Self, String> {
+        Self::from(lexopt::Parser::from_env()).map_err(|error| format!("{error}\n{USAGE}"))
     }
 
     fn from(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
@@ -72,6 +72,12 @@ impl Arguments {
         }
         if rate.is_nan() || rate <= 0.0 {
             return Err("--rate is above 0".into());
+        }
+        if n == Some(0) && mode.is_some_and(|mode| mode != Mode::Enqueue) {
+            return Err(
+                "--n 0 is for --mode enqueue, where it only declares the queue; the others wait for their last job"
+                    .into(),
+            );
         }
         let missing = |option: &str| lexopt::Error::Custom(format!("{option} is missing").into());
         Ok(Self {
@@ -103,5 +109,42 @@ fn read_type(word: &str) -> Result<bool, &'static str> {
         "classic" => Ok(true),
         "quorum" => Ok(false),
         _ => Err("a type is classic or quorum"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, lexopt::Error> {
+        Arguments::from(lexopt::Parser::from_args(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_command_line_of_comparisons_is_understood() {
+        let line =
+            "--url amqp://localhost --mode enqueue --n 1000 --queue mail --qtype classic --rate 500 --callers 100";
+        let arguments = read(line).expect("the contract");
+        assert_eq!(
+            (arguments.mode, arguments.n, arguments.classic),
+            (Mode::Enqueue, 1000, true)
+        );
+        assert_eq!((arguments.queue.as_str(), arguments.callers), ("mail", Some(100)));
+        assert!((arguments.rate - 500.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let rest = "--url amqp://localhost --queue mail --qtype quorum";
+        for bad in [
+            "--mode work --n 0",
+            "--mode latency --n 0",
+            "--mode fast --n 1",
+            "--mode work",
+            "--mode work --n 1 --rate 0",
+        ] {
+            assert!(read(&format!("{rest} {bad}")).is_err(), "{bad}");
+        }
+        assert!(read(&format!("{rest} --mode enqueue --n 0")).is_ok());
     }
 }

@@ -11,11 +11,27 @@
 //! - [`report`]: the line it prints.
 //! - [`wire`]: AMQP by hand, for the limit.
 
+use std::process::ExitCode;
+
 pub mod arguments;
 pub mod mail;
 pub mod report;
 pub mod usage;
 pub mod wire;
+
+/// What anything here ends with.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Ends a program: what went wrong is told in words.
+pub fn end(program: &str, result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 #[cfg(feature = "allocations")]
 #[global_allocator]

@@ -10,28 +10,31 @@
 //! `secs` is wall clock, `rate` jobs per second, `cpu_per_10k` the seconds of CPU that this process spent on 10,000 jobs, `rss_mb` the most memory it had.
 
 use std::collections::VecDeque;
-use std::error::Error;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use leveret::{EnqueueError, Pending, Producer, Queue, Rabbit};
-use leveret_bench::arguments::{Arguments, Mode, USAGE};
+use leveret_bench::arguments::{Arguments, Mode};
 use leveret_bench::mail::Mail;
-use leveret_bench::report::{print_latency, print_throughput};
+use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
+use leveret_bench::{Failure, end};
 use leveret_worker::{State, Worker};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// As many handles of enqueues are kept; more than the broker confirms late.
+/// So many enqueues may be unawaited: far more than are on the wire, so that awaiting the oldest keeps the next from nothing.
 const HANDLES: usize = 10_000;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
-    let arguments = Arguments::read().map_err(|error| format!("{error}\nleveret-bench {USAGE}"))?;
+async fn main() -> ExitCode {
+    end("leveret-bench", run().await)
+}
+
+async fn run() -> Result<(), Failure> {
+    let arguments = Arguments::read()?;
     let rabbit = Rabbit::connect(arguments.url.as_str()).await?;
     let mut queue = Queue::named(arguments.queue.clone())?;
     if arguments.classic {
@@ -41,10 +44,16 @@ async fn main() -> Result<(), Failure> {
     match arguments.mode {
         Mode::Enqueue => {
             let producer = rabbit.producer().route::<Mail>(queue);
-            print_throughput(arguments.n, enqueue(&producer, &arguments).await?, true);
+            println!(
+                "{}",
+                report::enqueued(arguments.n, enqueue(&producer, &arguments).await?)
+            );
         }
-        Mode::Work => print_throughput(arguments.n, work(&rabbit, &queue, &arguments).await?, false),
-        Mode::Latency => print_latency(latency(&rabbit, &queue, &arguments).await?),
+        Mode::Work => println!(
+            "{}",
+            report::worked(arguments.n, work(&rabbit, &queue, &arguments).await?)
+        ),
+        Mode::Latency => println!("{}", report::delayed(latency(&rabbit, &queue, &arguments).await?)),
     }
     rabbit.close().await;
     Ok(())

@@ -1,54 +1,99 @@
 //! The one line of JSON that a run prints.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::usage::{Spent, peak_memory_mb};
 
-/// What came of `n` jobs in a stretch of time.
-pub fn print_throughput(n: u64, spent: Spent, confirmed: bool) {
-    let (jobs, secs) = (jobs(n), spent.wall.as_secs_f64());
-    let rate = if n == 0 { 0.0 } else { jobs / secs };
-    let per_job = |cost: f64| if n == 0 { 0.0 } else { cost / jobs };
-    let mut line = Map::new();
-    line.insert("n".into(), json!(n));
-    line.insert("secs".into(), json!(secs));
-    line.insert("rate".into(), json!(rate));
-    if confirmed {
-        line.insert("confirmed".into(), json!(true));
-    }
-    line.insert("cpu_per_10k".into(), json!(per_job(spent.cpu) * 1e4));
-    line.insert("rss_mb".into(), json!(peak_memory_mb()));
-    #[allow(clippy::cast_precision_loss)]
-    let switches = spent.switches as f64;
-    line.insert("switches_per_job".into(), json!(per_job(switches)));
+/// What came of `n` confirmed enqueues in a stretch of time.
+pub fn enqueued(n: u64, spent: Spent) -> Value {
+    let mut line = worked(n, spent);
+    line["confirmed"] = json!(true);
+    line
+}
+
+/// What came of `n` handled jobs in a stretch of time.
+pub fn worked(n: u64, spent: Spent) -> Value {
+    let (jobs, secs) = (n as f64, spent.wall.as_secs_f64());
+    let share = |whole: f64, parts: f64| if n == 0 { 0.0 } else { whole / parts };
+    let mut line = json!({
+        "n": n,
+        "secs": secs,
+        "rate": share(jobs, secs),
+        "cpu_per_10k": share(spent.cpu, jobs) * 1e4,
+        "rss_mb": peak_memory_mb(),
+        "switches_per_job": share(spent.switches as f64, jobs),
+    });
     if cfg!(feature = "allocations") {
-        #[allow(clippy::cast_precision_loss)]
-        let allocations = spent.allocations as f64;
-        line.insert("allocations_per_job".into(), json!(per_job(allocations)));
+        line["allocations_per_job"] = json!(share(spent.allocations as f64, jobs));
     }
-    println!("{}", Value::Object(line));
+    line
 }
 
 /// How long each job was on its way, in milliseconds.
-pub fn print_latency(mut ages: Vec<f64>) {
+pub fn delayed(mut ages: Vec<f64>) -> Value {
     ages.sort_by(f64::total_cmp);
     let at = |share: f64| {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss
-        )]
         let rank = (share * ages.len() as f64).ceil() as usize;
         ages.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     };
-    let line = json!({
-        "n": ages.len(), "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99), "max_ms": at(1.0), "rss_mb": peak_memory_mb(),
-    });
-    println!("{line}");
+    json!({
+        "n": ages.len(),
+        "p50_ms": at(0.5),
+        "p90_ms": at(0.9),
+        "p99_ms": at(0.99),
+        "max_ms": at(1.0),
+        "rss_mb": peak_memory_mb(),
+    })
 }
 
-fn jobs(n: u64) -> f64 {
-    #[allow(clippy::cast_precision_loss)]
-    let jobs = n as f64;
-    jobs
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SPENT: Spent = Spent {
+        wall: Duration::from_secs(2),
+        cpu: 0.5,
+        switches: 20,
+        allocations: 0,
+    };
+
+    fn has(line: &Value, fields: &[&str]) {
+        for field in fields {
+            assert!(line.get(field).is_some(), "no {field:?} in {line}");
+        }
+    }
+
+    #[test]
+    fn each_mode_prints_the_fields_that_comparisons_read() {
+        has(
+            &enqueued(100, SPENT),
+            &["n", "secs", "rate", "confirmed", "cpu_per_10k", "rss_mb"],
+        );
+        has(&worked(100, SPENT), &["n", "secs", "rate", "cpu_per_10k", "rss_mb"]);
+        has(
+            &delayed(vec![1.0]),
+            &["n", "p50_ms", "p90_ms", "p99_ms", "max_ms", "rss_mb"],
+        );
+    }
+
+    #[test]
+    fn costs_are_told_per_job_and_cpu_per_ten_thousand() {
+        let line = enqueued(100, SPENT);
+        assert_eq!((&line["secs"], &line["rate"]), (&json!(2.0), &json!(50.0)));
+        assert_eq!(
+            (&line["cpu_per_10k"], &line["switches_per_job"]),
+            (&json!(50.0), &json!(0.2))
+        );
+        assert_eq!(enqueued(0, SPENT)["rate"], json!(0.0), "a queue that was only declared");
+    }
+
+    #[test]
+    fn a_percentile_is_the_age_that_so_many_do_not_exceed() {
+        let line = delayed((1..=200).rev().map(f64::from).collect());
+        let of = |field: &str| line[field].as_f64();
+        assert_eq!((of("p50_ms"), of("p90_ms")), (Some(100.0), Some(180.0)));
+        assert_eq!((of("p99_ms"), of("max_ms")), (Some(198.0), Some(200.0)));
+    }
 }

@@ -52,11 +52,9 @@ fn so_far() -> Spent {
         return Spent::default();
     };
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    #[allow(clippy::cast_precision_loss)]
-    let cpu = micros as f64 / 1e6;
     Spent {
         wall: Duration::ZERO,
-        cpu,
+        cpu: micros as f64 / 1e6,
         switches: usage.voluntary_context_switches() + usage.involuntary_context_switches(),
         allocations: allocations(),
     }
@@ -64,9 +62,7 @@ fn so_far() -> Spent {
 
 /// The most memory this process ever had, in MB.
 pub fn peak_memory_mb() -> f64 {
-    let peak = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
-    #[allow(clippy::cast_precision_loss)]
-    let peak = peak as f64;
+    let peak = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss()) as f64;
     // Bytes on macOS, KiB elsewhere.
     if cfg!(target_os = "macos") {
         peak / 1e6

@@ -188,7 +188,7 @@ impl Wire {
             _ => None,
         };
         match method {
-            Some((10, 50) | (20, 40)) => Err(broken(&String::from_utf8_lossy(payload))),
+            Some((10, 50) | (20, 40)) => Err(farewell(payload)),
             Some(_) => Ok(Frame {
                 method,
                 arguments: &payload[4..],
@@ -293,6 +293,14 @@ fn long(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn len32(bytes: &[u8]) -> [u8; 4] {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// What the broker says when it closes the connection or the channel: after class, method and code a text with its length.
+fn farewell(payload: &[u8]) -> io::Error {
+    let text = payload.get(7..).unwrap_or_default();
+    let length = payload.get(6).map_or(0, |length| usize::from(*length));
+    let text = String::from_utf8_lossy(&text[..length.min(text.len())]);
+    broken(&format!("the broker ended it: {text}"))
 }
 
 fn broken(why: &str) -> io::Error {

@@ -2,7 +2,7 @@
 //!
 //! `bench-lapin --mode enqueue|work|latency …`, as `leveret-bench`.
 
-use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -12,13 +12,12 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use leveret_bench::arguments::{Arguments, Mode, USAGE};
+use leveret_bench::arguments::{Arguments, Mode};
 use leveret_bench::mail::Mail;
-use leveret_bench::report::{print_latency, print_throughput};
+use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
+use leveret_bench::{Failure, end};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// So many publishes are under way.
 const WINDOW: usize = 1000;
@@ -26,17 +25,24 @@ const PREFETCH: u16 = 200;
 const ACK_EVERY: u64 = 50;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
-    let arguments = Arguments::read().map_err(|error| format!("{error}\nbench-lapin {USAGE}"))?;
+async fn main() -> ExitCode {
+    end("bench-lapin", run().await)
+}
+
+async fn run() -> Result<(), Failure> {
+    let arguments = Arguments::read()?;
     let connection = Connection::connect(&arguments.url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     match arguments.mode {
         Mode::Enqueue => {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            print_throughput(arguments.n, enqueue(&channel, &arguments).await?, true);
+            println!(
+                "{}",
+                report::enqueued(arguments.n, enqueue(&channel, &arguments).await?)
+            );
         }
-        Mode::Work => print_throughput(arguments.n, work(&channel, &arguments).await?, false),
-        Mode::Latency => print_latency(latency(&connection, &arguments).await?),
+        Mode::Work => println!("{}", report::worked(arguments.n, work(&channel, &arguments).await?)),
+        Mode::Latency => println!("{}", report::delayed(latency(&connection, &arguments).await?)),
     }
     channel.close(200, "OK".into()).await?;
     connection.close(200, "OK".into()).await?;

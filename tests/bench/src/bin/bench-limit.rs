@@ -4,14 +4,16 @@
 //! all of them work on.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::io;
+use std::process::ExitCode;
 
-use leveret_bench::arguments::{Arguments, Mode, USAGE};
+use lapin::uri::{AMQPUri, AMQPUserInfo};
+use leveret_bench::arguments::{Arguments, Mode};
 use leveret_bench::mail::Mail;
-use leveret_bench::report::print_throughput;
+use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
 use leveret_bench::wire::{Wire, method, publish};
+use leveret_bench::{Failure, end};
 
 const WINDOW: u64 = 1000;
 /// So many publishes go out with one write.
@@ -19,36 +21,29 @@ const AT_ONCE: u64 = 100;
 const PREFETCH: u16 = 200;
 const ACK_EVERY: u64 = 50;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::read().map_err(|error| format!("{error}\nbench-limit {USAGE}"))?;
+fn main() -> ExitCode {
+    end("bench-limit", run())
+}
+
+fn run() -> Result<(), Failure> {
+    let arguments = Arguments::read()?;
     let mut wire = open(&arguments.url)?;
     match arguments.mode {
-        Mode::Enqueue => print_throughput(arguments.n, enqueue(&mut wire, &arguments)?, true),
-        Mode::Work => print_throughput(arguments.n, work(&mut wire, &arguments)?, false),
+        Mode::Enqueue => println!("{}", report::enqueued(arguments.n, enqueue(&mut wire, &arguments)?)),
+        Mode::Work => println!("{}", report::worked(arguments.n, work(&mut wire, &arguments)?)),
         Mode::Latency => return Err("the limit has no latency: plain lapin is compared there".into()),
     }
     Ok(())
 }
 
-/// Of a URL only what the bench's own brokers need.
-fn open(url: &str) -> Result<Wire, Box<dyn Error>> {
-    let rest = url.strip_prefix("amqp://").ok_or("a URL of amqp://")?;
-    let (login, place) = rest.rsplit_once('@').unwrap_or(("guest:guest", rest));
-    let (user, password) = login.split_once(':').ok_or("a URL with user and password")?;
-    let (address, vhost) = place.split_once('/').unwrap_or((place, ""));
-    let vhost = match vhost {
-        "" | "%2f" | "%2F" => "/",
-        named => named,
-    };
-    let address = if address.contains(':') {
-        address.to_owned()
-    } else {
-        format!("{address}:5672")
-    };
-    Ok(Wire::open(&address, user, password, vhost)?)
+fn open(url: &str) -> Result<Wire, Failure> {
+    let AMQPUri { authority, vhost, .. } = url.parse()?;
+    let AMQPUserInfo { username, password } = authority.userinfo;
+    let address = format!("{}:{}", authority.host, authority.port);
+    Ok(Wire::open(&address, &username, &password, &vhost)?)
 }
 
-fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Box<dyn Error>> {
+fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Failure> {
     wire.confirm()?;
     // Encoded beforehand, so that nothing is measured but the broker: as many as are under way, sent again and again.
     let encoded: Vec<Vec<u8>> = (0..WINDOW / AT_ONCE)
@@ -113,7 +108,7 @@ impl Confirms {
 }
 
 /// Waits for a confirm, and takes those that came with it.
-fn take_confirms(wire: &mut Wire, confirms: &mut Confirms) -> Result<(), Box<dyn Error>> {
+fn take_confirms(wire: &mut Wire, confirms: &mut Confirms) -> Result<(), Failure> {
     loop {
         let frame = wire.read()?;
         match frame.method {
@@ -150,4 +145,29 @@ fn work(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, io::Error> {
     // The queue is empty once the broker has taken the last ack, which a request behind it shows.
     wire.confirm()?;
     Ok(spent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confirms_are_counted_once_in_whatever_order_they_come() {
+        let mut confirms = Confirms::default();
+        let steps = [
+            ((3, false), 1),
+            ((1, false), 2),
+            // 2 and 4 are new, 1 and 3 were told before.
+            ((4, true), 4),
+            ((6, false), 5),
+            ((5, false), 6),
+            ((6, true), 6),
+            ((9, true), 9),
+        ];
+        for ((tag, multiple), count) in steps {
+            confirms.add(tag, multiple);
+            assert_eq!(confirms.count(), count, "after {tag}");
+        }
+        assert!(confirms.beyond.is_empty());
+    }
 }
