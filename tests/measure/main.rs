@@ -24,6 +24,8 @@ use self::rows::{QueueType, Row};
 use self::run::Stage;
 use self::table::Results;
 
+const USAGE: &str = "measure [--rounds R] [--share S] [ROW…]";
+
 #[derive(Debug)]
 struct Wanted {
     rounds: usize,
@@ -56,35 +58,34 @@ impl Wanted {
     }
 
     /// What is asked for, and what that is compared with.
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Result<Vec<Row>, lexopt::Error> {
         let asked: Vec<&str> = self.rows.iter().map(String::as_str).collect();
         let all = rows::all();
+        let names: Vec<&str> = all.iter().map(|row| row.name).collect();
+        if let Some(unknown) = asked.iter().find(|name| !names.contains(name)) {
+            return Err(format!("there is no row {unknown:?}, but {}", names.join(", ")).into());
+        }
         let bases: Vec<&str> = all
             .iter()
             .filter(|row| asked.contains(&row.name))
             .filter_map(|row| row.base)
             .collect();
-        all.into_iter()
+        Ok(all
+            .into_iter()
             .filter(|row| asked.is_empty() || asked.contains(&row.name) || bases.contains(&row.name))
-            .collect()
+            .collect())
     }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let wanted = match Wanted::read() {
-        Ok(wanted) => wanted,
+    let (wanted, rows) = match Wanted::read().and_then(|wanted| wanted.rows().map(|rows| (wanted, rows))) {
+        Ok(asked) => asked,
         Err(error) => {
-            eprintln!("measure: {error}");
+            eprintln!("measure: {error}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let rows = wanted.rows();
-    if rows.is_empty() {
-        let names: Vec<&str> = rows::all().iter().map(|row| row.name).collect();
-        eprintln!("measure: no such row; there are {}", names.join(", "));
-        return ExitCode::from(2);
-    }
     let stage = Stage::new(Node::start().await, wanted.share);
     for queue_type in [QueueType::Quorum, QueueType::Classic] {
         let mut results = Results::default();

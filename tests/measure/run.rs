@@ -54,11 +54,6 @@ impl Stage {
     pub(crate) async fn play(&self, row: &Row, queue_type: QueueType) -> Sample {
         let name = format!("bench-{}", self.queues.fetch_add(1, Ordering::Relaxed));
         let queue = ["--queue", &name, "--qtype", &queue_type.to_string()];
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss
-        )]
         let jobs = ((row.jobs[queue_type.index()] as f64 * self.share) as u64).max(100);
         // Leveret's queue for all of them.
         self.run("leveret-bench", "enqueue", 0, &queue).await;
@@ -68,7 +63,6 @@ impl Stage {
         let before = self.node.cpu_seconds();
         let options = [&queue, &row.options[..]].concat();
         let mut sample = self.run(row.program, row.mode, jobs, &options).await;
-        #[allow(clippy::cast_precision_loss)]
         let jobs = sample.n as f64;
         sample.broker_per_job = (self.node.cpu_seconds() - before) / jobs * 1e6;
         self.remove(&name).await;

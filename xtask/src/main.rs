@@ -55,7 +55,7 @@ cargo xtask chaos --all         play every fault on two versions, with exact cou
          NAME… | --group GROUP  ... these faults; `--on VERSION` before them: on that version
          --minutes M --seed S   ... random faults, several at once, on a cluster of three
          --ci                   ... what a change has to pass
-cargo xtask bench [ROW…]         how fast: Leveret, plain lapin and a raw socket in turn; `--rounds R`, `--share S` of the jobs
+cargo xtask bench [ROW…]        how fast: Leveret, plain lapin and a raw socket in turn; `--rounds R`, `--share S` of the jobs
 cargo xtask deps                check the dependency tree and the public signatures
 cargo xtask semver              compare the public API with that of the version before";
 

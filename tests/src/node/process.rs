@@ -111,7 +111,9 @@ impl Process {
         /// Linux shows every process these many ticks a second, whatever its own clock does.
         const TICKS: f64 = 100.0;
         let group = self.pid().to_string();
-        let processes = fs::read_dir("/proc").expect("this is Linux").filter_map(Result::ok);
+        let processes = fs::read_dir("/proc")
+            .expect("the processes of a Linux machine are in /proc")
+            .filter_map(Result::ok);
         let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
         let ticks = stats.filter_map(|stat| {
             // "PID (NAME) STATE PARENT GROUP …", user and system time as the 12th and 13th after the name.
