@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Node;
 use crate::secret::LOGIN;
-use crate::signal::eventually_within;
+use crate::signal::{comes_true_within, eventually_within};
 
 /// Nodes that vanish without a word are given up after this many seconds, not after a minute. The smaller half of a parted cluster ends
 /// its clients' connections and waits: RabbitMQ's own advice for three nodes.
@@ -106,14 +106,7 @@ impl Cluster {
 
     /// Whether all members of a quorum queue are there, or come within this time.
     pub async fn has_members_within(&self, patience: Duration, queue: &str) -> bool {
-        let end = tokio::time::Instant::now() + patience;
-        while !self.has_members(queue).await {
-            if tokio::time::Instant::now() > end {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        true
+        comes_true_within(patience, async || self.has_members(queue).await).await
     }
 
     async fn has_members(&self, queue: &str) -> bool {

@@ -193,12 +193,25 @@ where
 {
     let place = Location::caller();
     async move {
-        let end = Instant::now() + deadline;
-        while !holds().await {
-            assert!(Instant::now() < end, "{place}: waited {deadline:?} until {what}");
-            sleep(LOOK_AGAIN).await;
-        }
+        let held = comes_true_within(deadline, &mut holds).await;
+        assert!(held, "{place}: waited {deadline:?} until {what}");
     }
+}
+
+/// Whether something holds, or comes to within this time.
+pub async fn comes_true_within<C, F>(patience: Duration, mut holds: C) -> bool
+where
+    C: FnMut() -> F,
+    F: Future<Output = bool>,
+{
+    let end = Instant::now() + patience;
+    while !holds().await {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    true
 }
 
 /// Awaits `future`, which is `what` in the words of the failure.
