@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
                 results.add(row, stage.play(row, queue_type).await);
             }
         }
-        println!("{}", results.table(queue_type));
+        println!("{}", results.tables(queue_type));
     }
     ExitCode::SUCCESS
 }

@@ -17,8 +17,15 @@ impl Results {
         }
     }
 
-    /// In Markdown.
-    pub(crate) fn table(&self, queue_type: QueueType) -> String {
+    /// In Markdown, without the tables that would be empty.
+    pub(crate) fn tables(&self, queue_type: QueueType) -> String {
+        let has = |is_latency: bool| self.0.iter().any(|(row, _)| (row.mode == "latency") == is_latency);
+        let throughputs = has(false).then(|| self.throughputs(queue_type));
+        let latencies = has(true).then(|| self.latencies(queue_type));
+        throughputs.into_iter().chain(latencies).collect()
+    }
+
+    fn throughputs(&self, queue_type: QueueType) -> String {
         let mut text = format!(
             "\n| {queue_type} queue | jobs/s (lowest-highest) | ratio | client CPU, µs per job | broker CPU, µs per job | peak memory, MB | \
              context switches per job |\n|---|---|---|---|---|---|---|\n"
@@ -39,7 +46,6 @@ impl Results {
             )
             .expect("a string takes everything");
         }
-        text += &self.latencies(queue_type);
         text
     }
 
