@@ -72,16 +72,17 @@ impl Stage {
     async fn run(&self, program: &str, mode: &str, jobs: u64, options: &[&str]) -> Sample {
         let mut command = Command::new(self.programs.join(program));
         command.args(["--url", &self.node.amqp_url(), "--mode", mode, "--n", &jobs.to_string()]);
-        command
-            .args(options)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true);
+        command.args(options).stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await;
         let output =
             output.unwrap_or_else(|error| panic!("cannot run {program}: {error}; `cargo xtask bench` builds it"));
         let line = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{program} --mode {mode}: {}", output.status);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{program} --mode {mode}: {}: {words}",
+            output.status
+        );
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{program} printed {line:?}: {error}"))
     }
 
