@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{NameError, check_short_string};
+use crate::text::Text;
 
 /// The identity of a job: the AMQP property `message_id`. It stays the same through every retry, resend and dead letter, so it is
 /// what a handler deduplicates by.
@@ -29,7 +30,7 @@ use crate::name::{NameError, check_short_string};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {
-    text: String,
+    text: Text,
     stable: bool,
 }
 
@@ -38,7 +39,11 @@ impl JobId {
     #[must_use]
     pub fn random() -> Self {
         Self {
-            text: uuid::Uuid::now_v7().to_string(),
+            text: Text::from(
+                &*uuid::Uuid::now_v7()
+                    .hyphenated()
+                    .encode_lower(&mut uuid::Uuid::encode_buffer()),
+            ),
             stable: true,
         }
     }
@@ -69,7 +74,10 @@ impl JobId {
     /// # Ok::<(), NameError>(())
     /// ```
     pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
-        let text = text.into();
+        Self::of(text.into().into())
+    }
+
+    pub(crate) fn of(text: Text) -> Result<Self, NameError> {
         check_short_string(&text)?;
         Ok(Self { text, stable: true })
     }
@@ -77,6 +85,11 @@ impl JobId {
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn text(&self) -> &Text {
         &self.text
     }
 
@@ -124,7 +137,7 @@ impl std::str::FromStr for JobId {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::new(text)
+        Self::of(text.into())
     }
 }
 
@@ -140,11 +153,17 @@ impl TryFrom<&str> for JobId {
     type Error = NameError;
 
     fn try_from(text: &str) -> Result<Self, NameError> {
-        Self::new(text)
+        Self::of(text.into())
     }
 }
 
 impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.text.into()
+    }
+}
+
+impl From<JobId> for Text {
     fn from(id: JobId) -> Self {
         id.text
     }

@@ -78,6 +78,7 @@ mod rabbit;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 #[cfg(feature = "_runtime")]
 pub mod topology;
 #[cfg(feature = "_runtime")]
@@ -120,3 +121,4 @@ pub use producer::{
 pub use queue::{DEFAULT_DELIVERY_LIMIT, DeadLetter, Queue, QueueKind};
 #[cfg(feature = "_runtime")]
 pub use rabbit::{ConnectError, Rabbit};
+pub use text::Text;

@@ -6,6 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::text::Text;
+
 /// The headers of a message, by name (at most 255 bytes, as AMQP has it).
 pub type Headers = BTreeMap<String, HeaderValue>;
 
@@ -133,19 +135,19 @@ impl From<bool> for HeaderValue {
 #[non_exhaustive]
 pub struct Properties {
     /// The job id.
-    pub message_id: Option<String>,
+    pub message_id: Option<Text>,
     /// The job name (the AMQP property `type`).
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     /// The format of the body.
-    pub content_type: Option<String>,
+    pub content_type: Option<Text>,
     /// The encoding of the body, carried along for producers that set it.
-    pub content_encoding: Option<String>,
+    pub content_encoding: Option<Text>,
     /// An id that links jobs of one business transaction.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Text>,
     /// Where a foreign producer wants its answer; Leveret carries it along.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Text>,
     /// The program that published the message.
-    pub app_id: Option<String>,
+    pub app_id: Option<Text>,
     /// When the message was made, in seconds since the Unix epoch.
     pub timestamp: Option<u64>,
     /// The priority that a foreign producer set; Leveret carries it along.
@@ -176,7 +178,7 @@ impl fmt::Debug for Properties {
 ///
 /// // All that a producer in another language has to set: a body and a `type`.
 /// let mut message = Message { body: br#"{"user_id":7}"#.as_slice().into(), ..Message::default() };
-/// message.properties.kind = Some("send_welcome".to_owned());
+/// message.properties.kind = Some("send_welcome".into());
 ///
 /// let incoming = Incoming::read(&message)?;
 /// assert_eq!((incoming.name.as_deref(), incoming.attempt), (Some("send_welcome"), 1));

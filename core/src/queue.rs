@@ -1,11 +1,12 @@
 //! Where jobs wait: the definition of a [`Queue`].
 
-use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::name::{NameError, check_queue};
+use crate::text::Text;
 
 /// The delivery limit of a work queue unless set: a backstop against jobs that crash their worker, far above anything
 /// that healthy restarts cause.
@@ -29,10 +30,10 @@ pub const DEFAULT_DELIVERY_LIMIT: u32 = 100;
 /// assert_eq!(BILLING.limit_of_deliveries(), 500);
 /// assert_eq!(BOUNDED.limit_of_messages(), Some(10_000));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
     #[serde(deserialize_with = "checked_name")]
-    name: Cow<'static, str>,
+    name: Text,
     kind: QueueKind,
     delivery_limit: u32,
     max_length: Option<u32>,
@@ -40,10 +41,10 @@ pub struct Queue {
 }
 
 /// A queue that is read back, as part of a stored envelope, keeps to the rules as well.
-fn checked_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+fn checked_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
     let name = String::deserialize(deserializer)?;
     check_queue(&name).map_err(D::Error::custom)?;
-    Ok(Cow::Owned(name))
+    Ok(name.into())
 }
 
 /// How RabbitMQ stores a queue.
@@ -69,6 +70,13 @@ pub enum DeadLetter {
     Nack,
 }
 
+impl Hash for Queue {
+    /// By the name alone, which is quick; hardly ever has one name two definitions.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
 impl Queue {
     /// A quorum queue with the default settings.
     ///
@@ -85,7 +93,7 @@ impl Queue {
     #[track_caller]
     pub const fn new(name: &'static str) -> Self {
         match check_queue(name) {
-            Ok(()) => Self::with_defaults(Cow::Borrowed(name)),
+            Ok(()) => Self::with_defaults(Text::from_static(name)),
             Err(error) => panic!("{}", error.reason()),
         }
     }
@@ -106,10 +114,10 @@ impl Queue {
     pub fn named(name: impl Into<String>) -> Result<Self, NameError> {
         let name = name.into();
         check_queue(&name)?;
-        Ok(Self::with_defaults(Cow::Owned(name)))
+        Ok(Self::with_defaults(name.into()))
     }
 
-    const fn with_defaults(name: Cow<'static, str>) -> Self {
+    const fn with_defaults(name: Text) -> Self {
         Self {
             name,
             kind: QueueKind::Quorum,
@@ -147,6 +155,12 @@ impl Queue {
     pub const fn dead_letter(mut self, mode: DeadLetter) -> Self {
         self.dead_letter = mode;
         self
+    }
+
+    /// The name, to be kept.
+    #[cfg(feature = "_runtime")]
+    pub(crate) fn shared_name(&self) -> Text {
+        self.name.clone()
     }
 
     /// The name of the queue in RabbitMQ.

@@ -51,7 +51,7 @@ impl Run {
     ///
     /// If there is a header of the hops and it is not as Leveret writes it.
     pub fn of(context: &Context) -> Run {
-        // A client that knows nothing of hops sets none.
+        // A job that was not republished has none.
         let hop = context.header("leveret-hop").map_or(Some(0), HeaderValue::as_int);
         Run {
             attempt: context.attempt(),

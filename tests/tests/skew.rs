@@ -182,7 +182,7 @@ fn assert_dead_letters(mut dead: Vec<Message>, queue: &str) {
             assert_eq!(message.properties.kind.as_deref(), Some("count"));
             assert!(text(message, "leveret-failure-error").ends_with("told to"));
             assert_eq!(text(message, "leveret-failure-queue"), queue);
-            let id = message.properties.message_id.clone().unwrap_or_default();
+            let id = message.properties.message_id.clone().unwrap_or_default().to_string();
             (id, text(message, "leveret-failure-reason"), message.body.to_vec())
         })
         .collect();

@@ -42,8 +42,12 @@ async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
         .map(|threads| Arc::new(Seat::new(threads, deadline)));
     let context = Context::new(attempt.clone(), seat.clone());
     let outcome = match pipeline.middlewares.is_empty() {
-        true => steps::caught(steps::told(&attempt, handled(pipeline, context, deadline))).await,
-        false => steps::caught(steps::told(&attempt, around(pipeline, context, deadline))).await,
+        true => steps::caught(async { steps::told(&attempt, handled(pipeline, context, deadline).await) }).await,
+        // In a box, or every attempt of every worker would be as large as one with middlewares.
+        false => {
+            let around = Box::pin(around(pipeline, context, deadline));
+            steps::caught(async { steps::told(&attempt, around.await) }).await
+        }
     };
     let outcome = match outcome {
         // A panic outside the handler has passed the rules by.
@@ -61,7 +65,20 @@ async fn travel(pipeline: &Arc<Pipeline>, attempt: Arc<Attempt>) -> Ended {
 /// The handler under its own guards.
 pub(crate) async fn handled(pipeline: &Pipeline, context: Context, deadline: Instant) -> Outcome {
     let attempt = context.attempt_handle();
-    let (limit, seat) = (attempt.timeout, context.seat().cloned());
+    let seat = context.seat().cloned();
+    // The call itself is inside as well: it runs the application's code.
+    let work = async { (pipeline.run)(context).await };
+    let outcome = steps::caught(steps::unless(|| limits(&attempt, seat, deadline), work)).await;
+    match outcome {
+        Outcome::Failed(error) if attempt.switch.was_seen() && AttemptError::find(&*error).is_none() => {
+            AttemptError::Interrupted(error).into()
+        }
+        outcome => outcome,
+    }
+}
+
+/// What ends a handler from outside: its time limit, and where its type wants that, a reason to stop.
+async fn limits(attempt: &Attempt, seat: Option<Arc<Seat>>, deadline: Instant) -> Outcome {
     // A thread cannot be dropped: what runs it keeps the limit.
     let can_be_dropped = || seat.as_ref().is_none_or(|seat| !seat.is_taken());
     let over = async {
@@ -80,14 +97,10 @@ pub(crate) async fn handled(pipeline: &Pipeline, context: Context, deadline: Ins
         }
         cause
     };
-    // The call itself is inside as well: it runs the application's code.
-    let work = async { (pipeline.run)(context).await };
-    let outcome = steps::caught(steps::stoppable(stopped, steps::limited(limit, over, work))).await;
-    match outcome {
-        Outcome::Failed(error) if attempt.switch.was_seen() && AttemptError::find(&*error).is_none() => {
-            AttemptError::Interrupted(error).into()
-        }
-        outcome => outcome,
+    tokio::select! {
+        biased;
+        () = over => AttemptError::TimedOut(attempt.timeout).into(),
+        cause = stopped => AttemptError::Interrupted(format!("it was dropped: {cause:?}").into()).into(),
     }
 }
 
@@ -102,9 +115,10 @@ async fn around(pipeline: &Arc<Pipeline>, context: Context, deadline: Instant) -
             seat.left().await;
             tokio::time::sleep(aftermath(limit)).await;
         }
+        AttemptError::TimedOut(limit).into()
     };
     let next = Next::new(pipeline.clone(), deadline);
-    steps::limited(limit, over, async { next.run(context).await }).await
+    steps::unless(|| over, next.run(context)).await
 }
 
 /// How long middlewares may still take once the handler's time is up.

@@ -71,14 +71,14 @@ impl Attempt {
         set.unwrap_or_else(|| self.retrying.policy().max_attempts())
     }
 
-    /// How long the job is still wanted; `None`: for ever. Zero: it has expired.
-    pub(crate) fn wanted(&self, now: SystemTime) -> Option<Duration> {
+    /// How long the job is still wanted; `None`: for ever. Zero: it has expired. The clock is read only for a job that expires.
+    pub(crate) fn wanted(&self, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
         let expires = self.incoming.expires?;
-        Some(expires.duration_since(now).unwrap_or_default())
+        Some(expires.duration_since(now()).unwrap_or_default())
     }
 
     /// Where the job stands when this attempt ends.
-    pub(crate) fn tries(&self, now: SystemTime) -> Tries {
+    pub(crate) fn tries(&self, now: impl FnOnce() -> SystemTime) -> Tries {
         Tries {
             attempt: self.incoming.attempt,
             max_attempts: self.incoming.max_attempts,

@@ -88,6 +88,11 @@ impl JoinedConsumer {
         })
     }
 
+    /// How much each of them fetches.
+    pub(crate) fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
     /// What has come from each source.
     pub(crate) fn intakes(&self) -> impl Iterator<Item = Intake> {
         self.parts.iter().map(|part| Intake {

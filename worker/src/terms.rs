@@ -80,7 +80,8 @@ impl Retrying {
     pub(crate) fn new(terms: Arc<Terms>) -> Self {
         Self {
             terms,
-            ..Self::default()
+            payload: OnceLock::new(),
+            judged: OnceLock::new(),
         }
     }
 

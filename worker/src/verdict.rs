@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret::RetryPolicy;
+use leveret::{RetryPolicy, Text};
 
 use crate::error;
 use crate::outcome::{AttemptError, Outcome};
@@ -20,7 +20,7 @@ pub(crate) enum Ended {
     /// The message is not the job that its type says; why.
     Undecodable(String),
     /// No handler is registered for the message's type.
-    UnknownType(Option<String>),
+    UnknownType(Option<Text>),
     /// The message's type is not the job that was to be fetched.
     OtherType { name: Option<String>, wanted: &'static str },
     /// The job had expired before the attempt could begin.
@@ -182,7 +182,7 @@ fn poison(starts: u32) -> Fault {
     }
 }
 
-fn unknown(name: Option<String>) -> Fault {
+fn unknown(name: Option<Text>) -> Fault {
     Fault {
         reason: "unknown_type",
         error: match name {

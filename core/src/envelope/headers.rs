@@ -4,11 +4,12 @@ use super::error::EnvelopeError;
 use crate::message::HeaderValue;
 use crate::name::{MAX_SHORT_STRING, check_short_string};
 
-/// Which run of the job the message is for; the first is 1.
+/// Which run of the job the message is for; the first is 1, as it is without this header.
 pub const ATTEMPT: &str = "leveret-attempt";
-/// How many times the job has been republished (retry, snooze, redrive, copy). With the id it names one message.
+/// How many times the job has been republished (retry, snooze, redrive, copy). With the id it names one message. Without it a message
+/// whose `app_id` is `leveret` was not republished, and any other was never published by Leveret.
 pub const HOP: &str = "leveret-hop";
-/// The queue that the job was first enqueued to.
+/// The queue that the job was first enqueued to. Without it: the one where it lies.
 pub const ORIGIN: &str = "leveret-origin";
 /// Present on a message that may be there twice: its first publish was never confirmed, or it takes the place of a job that was delivered
 /// more than once, each delivery of which may have had a successor.

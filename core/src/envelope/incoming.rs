@@ -4,9 +4,11 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::headers;
+use super::outgoing::APP_ID;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::message::{HeaderValue, Message, Properties};
+use crate::text::Text;
 
 /// What a message says of the job in it. A message with only a body and a `type` is a valid job.
 ///
@@ -31,10 +33,10 @@ pub struct Incoming {
     /// The message's id, or a temporary one.
     pub id: JobId,
     /// The job's name; `None` where the producer set no `type`.
-    pub name: Option<String>,
+    pub name: Option<Text>,
     /// Which run this is; the first is 1.
     pub attempt: u32,
-    /// How many times the job was republished; `None` where no Leveret has published it yet.
+    /// How many times the job was republished; `None` where no Leveret has published it yet, by its `leveret-hop` and its `app_id`.
     pub hop: Option<u32>,
     /// The attempts set for this one job.
     pub max_attempts: Option<u32>,
@@ -61,15 +63,15 @@ impl Incoming {
         if properties.headers.contains_key(headers::UNREADABLE) {
             return Err(DecodeError::Properties);
         }
-        let id = match properties.message_id.as_deref() {
-            None | Some("") => JobId::temporary(),
-            Some(text) => JobId::new(text).map_err(|_| DecodeError::MessageId)?,
+        let id = match &properties.message_id {
+            Some(text) if !text.is_empty() => JobId::of(text.clone()).map_err(|_| DecodeError::MessageId)?,
+            _ => JobId::temporary(),
         };
         Ok(Self {
             id,
             name: properties.kind.clone().filter(|name| !name.is_empty()),
             attempt: number(properties, headers::ATTEMPT)?.unwrap_or(1).max(1),
-            hop: number(properties, headers::HOP)?,
+            hop: number(properties, headers::HOP)?.or_else(|| first_hop(properties)),
             max_attempts: number(properties, headers::MAX_ATTEMPTS)?.map(|attempts| attempts.max(1)),
             timeout: number(properties, headers::TIMEOUT_MS)?.map(|millis| Duration::from_millis(millis.max(1).into())),
             expires: moment(properties, headers::EXPIRES)?,
@@ -109,6 +111,11 @@ impl Incoming {
             column: error.column(),
         })
     }
+}
+
+/// What Leveret has enqueued says by its `app_id` who it is from, and nothing of hops.
+fn first_hop(properties: &Properties) -> Option<u32> {
+    (properties.app_id == Some(APP_ID)).then_some(0)
 }
 
 fn number(properties: &Properties, header: &'static str) -> Result<Option<u32>, DecodeError> {

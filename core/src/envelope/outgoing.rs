@@ -1,6 +1,5 @@
 //! A job on its way out: the [`Envelope`].
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +14,16 @@ use crate::job::Job;
 use crate::message::{HeaderValue, Headers, Message, Properties};
 use crate::name::check_short_string;
 use crate::queue::Queue;
+use crate::text::Text;
+
+/// The format of every body.
+const CONTENT_TYPE: Text = Text::from_static("application/json");
+
+/// Who publishes. With it, a message without headers is known for one of Leveret's own.
+pub(super) const APP_ID: Text = Text::from_static("leveret");
+
+/// In bytes.
+const USUAL_BODY: usize = 256;
 
 /// The latest time that a header can carry.
 const MAX_MILLIS: u64 = i64::MAX.cast_unsigned();
@@ -64,7 +73,7 @@ const MAX_MILLIS: u64 = i64::MAX.cast_unsigned();
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Envelope {
     id: JobId,
-    name: Cow<'static, str>,
+    name: Text,
     queue: Queue,
     #[serde(with = "json_text")]
     body: Bytes,
@@ -99,14 +108,16 @@ impl Envelope {
     }
 
     pub(crate) fn of<J: Job>(job: &J) -> Result<Self, EnvelopeError> {
-        let body = serde_json::to_vec(job).map_err(|error| EnvelopeError::Json {
+        // Room for a usual job: a buffer that has to grow is copied.
+        let mut body = Vec::with_capacity(USUAL_BODY);
+        serde_json::to_writer(&mut body, job).map_err(|error| EnvelopeError::Json {
             job: J::NAME,
             detail: error.to_string(),
         })?;
         let now = SystemTime::now();
         Ok(Self {
             id: JobId::random(),
-            name: Cow::Borrowed(J::NAME),
+            name: Text::from_static(J::NAME),
             queue: J::QUEUE,
             body: Bytes::from(body),
             correlation_id: None,
@@ -117,13 +128,13 @@ impl Envelope {
             due: None,
             made_at: now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
-        .expiring_as::<J>(now))
+        .expiring_as::<J>(|| now))
     }
 
-    /// With the expiry that the job's type says, counted from `now`.
-    pub(crate) fn expiring_as<J: Job>(self, now: SystemTime) -> Self {
+    /// With the expiry that the job's type says, counted from `now`, which is asked for only where there is one.
+    pub(crate) fn expiring_as<J: Job>(self, now: impl FnOnce() -> SystemTime) -> Self {
         match J::EXPIRES_IN {
-            Some(time) => self.expiring_in(time, now),
+            Some(time) => self.expiring_in(time, now()),
             None => self,
         }
     }
@@ -237,6 +248,12 @@ impl Envelope {
         &self.name
     }
 
+    /// The same, to be kept.
+    #[cfg(feature = "_runtime")]
+    pub(crate) fn shared_name(&self) -> Text {
+        self.name.clone()
+    }
+
     /// The queue it goes to.
     #[must_use]
     pub fn queue(&self) -> &Queue {
@@ -265,11 +282,11 @@ impl Envelope {
         let message = Message {
             body: self.body.clone(),
             properties: Properties {
-                message_id: Some(self.id.as_str().to_owned()),
-                kind: Some(self.name.clone().into_owned()),
-                content_type: Some("application/json".to_owned()),
-                correlation_id: self.correlation_id.clone(),
-                app_id: Some("leveret".to_owned()),
+                message_id: Some(self.id.text().clone()),
+                kind: Some(self.name.clone()),
+                content_type: Some(CONTENT_TYPE),
+                correlation_id: self.correlation_id.as_deref().map(Text::from),
+                app_id: Some(APP_ID),
                 timestamp: Some(self.made_at),
                 headers: self.header_table(),
                 ..Properties::default()
@@ -290,14 +307,10 @@ impl Envelope {
             .try_for_each(|(name, value)| headers::check_own(name, value))
     }
 
+    /// A job at its beginning says nothing of that: its first attempt, not republished, in the queue that it was enqueued to. Most jobs have no
+    /// header at all then, which spares each of them a table, in this process, in the broker and in the worker.
     fn header_table(&self) -> Headers {
         let mut table = self.headers.clone();
-        table.insert(headers::ATTEMPT.to_owned(), HeaderValue::Int(1));
-        table.insert(headers::HOP.to_owned(), HeaderValue::Int(0));
-        table.insert(
-            headers::ORIGIN.to_owned(),
-            HeaderValue::Text(self.queue.name().to_owned()),
-        );
         if let Some(attempts) = self.max_attempts {
             table.insert(headers::MAX_ATTEMPTS.to_owned(), attempts.max(1).into());
         }
@@ -312,6 +325,9 @@ impl Envelope {
         if let Some(due) = self.due {
             let millis = i64::try_from(due).unwrap_or(i64::MAX);
             table.insert(headers::DUE.to_owned(), HeaderValue::Int(millis));
+            // It waits elsewhere.
+            let origin = HeaderValue::Text(self.queue.name().to_owned());
+            table.insert(headers::ORIGIN.to_owned(), origin);
         }
         table
     }

@@ -78,7 +78,7 @@ pub struct Failure {
 pub fn republish(original: &Message, id: &JobId, attempt: u32, why: &Republish) -> Message {
     let mut successor = original.clone();
     let properties = &mut successor.properties;
-    properties.message_id = Some(id.as_str().to_owned());
+    properties.message_id = Some(id.text().clone());
     let table = &mut properties.headers;
     let of_this_message = |name: &str| matches!(name, headers::RESENT | headers::DUE);
     table.retain(|name, _| !headers::is_broker_bookkeeping(name) && !of_this_message(name));
@@ -200,7 +200,7 @@ mod tests {
             body: bytes::Bytes::from_static(b"\xff\x00"),
             ..Message::default()
         };
-        original.properties.reply_to = Some("answers".to_owned());
+        original.properties.reply_to = Some("answers".into());
         for name in [
             "x-death",
             "x-first-death-queue",

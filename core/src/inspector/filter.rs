@@ -184,8 +184,8 @@ mod tests {
     fn record() -> DeadLetterRecord {
         let mut message = Message::default();
         let properties = &mut message.properties;
-        properties.message_id = Some("7".to_owned());
-        properties.kind = Some("send".to_owned());
+        properties.message_id = Some("7".into());
+        properties.kind = Some("send".into());
         for (name, value) in [
             (headers::FAILURE_REASON, "failed".into()),
             (headers::FAILURE_ERROR, "Mailbox 17 is away".into()),

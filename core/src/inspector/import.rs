@@ -142,7 +142,7 @@ impl Import {
     fn target(&self) -> Target {
         let source = &self.letters.source;
         Target {
-            destination: Destination::queue(&source.name),
+            destination: Destination::queue(&source.name).into(),
             declarations: match &source.work {
                 Some(queue) => source.topology.declarations(queue),
                 None => Arc::from([]),

@@ -17,6 +17,7 @@ use super::{base64, value};
 use crate::envelope::headers;
 use crate::id::JobId;
 use crate::message::{Message, Properties};
+use crate::text::Text;
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -25,9 +26,9 @@ const VERSION: u32 = 1;
 struct Line {
     #[serde(rename = "leveret_dead_letter")]
     version: u32,
-    message_id: String,
+    message_id: Text,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
+    kind: Option<Text>,
     #[serde(default)]
     properties: Carried,
     #[serde(default)]
@@ -43,15 +44,15 @@ struct Line {
 #[serde(default)]
 struct Carried {
     #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
+    content_type: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    content_encoding: Option<String>,
+    content_encoding: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    correlation_id: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to: Option<String>,
+    reply_to: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    app_id: Option<String>,
+    app_id: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -107,7 +107,7 @@ impl DeadLetterRecord {
     /// use leveret::{DeadLetterRecord, Message};
     ///
     /// let mut message = Message::default();
-    /// message.properties.message_id = Some("welcome-7".to_owned());
+    /// message.properties.message_id = Some("welcome-7".into());
     /// message.properties.headers.insert("leveret-failure-reason".to_owned(), "panicked".into());
     ///
     /// let record = DeadLetterRecord::read(&message);
@@ -118,7 +118,11 @@ impl DeadLetterRecord {
         let properties = &message.properties;
         Self {
             id: LetterId::of(message),
-            job: properties.kind.clone().filter(|kind| !kind.is_empty()),
+            job: properties
+                .kind
+                .clone()
+                .filter(|kind| !kind.is_empty())
+                .map(String::from),
             attempt: number(message, headers::ATTEMPT).unwrap_or(1).max(1),
             hop: number(message, headers::HOP).unwrap_or(0),
             redriven: number(message, headers::REDRIVEN).unwrap_or(0),
@@ -149,7 +153,7 @@ mod tests {
             body: body.into(),
             ..Message::default()
         };
-        message.properties.message_id = id.map(str::to_owned);
+        message.properties.message_id = id.map(Into::into);
         message
     }
 

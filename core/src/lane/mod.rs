@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::clock::Clock;
 use crate::connect::TopologyMode;
 use crate::id::JobId;
-use crate::ledger::{Fate, NewEntry, Settings, Target};
+use crate::ledger::{Entry, Fate, NewEntry, Settings, Target};
 use crate::message::Message;
 use crate::supervisor::Link;
 use crate::watch;
@@ -55,7 +55,7 @@ pub struct Lane {
 /// withdrawal, so sending one never has to wait.
 #[derive(Debug)]
 enum Command {
-    Publish(Box<NewEntry<Waiter>>),
+    Publish(Box<Entry<Waiter>>),
     Withdraw { ticket: u64 },
 }
 
@@ -108,10 +108,15 @@ impl Lane {
     /// Publishes: resolves as soon as the lane has taken responsibility, which may wait for room in its ledger. Dropping
     /// this future before then sends nothing.
     pub async fn publish(&self, publish: Publish) -> Publishing {
+        // Mostly there is room, and no timer is needed.
+        let publish = match self.try_publish(publish) {
+            Ok(publishing) => return publishing,
+            Err(publish) => publish,
+        };
         let deadline = self.clock.now().saturating_add(publish.timeout);
         let room = tokio::time::timeout(publish.timeout, self.room.take(publish.message.size())).await;
         match room {
-            Ok(Some(room)) => self.accept(publish, deadline, room),
+            Ok(Some(room)) => self.accept(id_of(&publish.message), *publish, deadline, room),
             Ok(None) | Err(_) => Publishing::ended(Err(Fate::NotSent)),
         }
     }
@@ -121,9 +126,14 @@ impl Lane {
     /// # Errors
     /// The publish itself, when the ledger is full or the lane has stopped.
     pub fn try_publish(&self, publish: Publish) -> Result<Publishing, Box<Publish>> {
+        self.try_publish_as(id_of(&publish.message), publish)
+    }
+
+    /// The same for whoever has the message's id at hand.
+    pub(crate) fn try_publish_as(&self, id: JobId, publish: Publish) -> Result<Publishing, Box<Publish>> {
         let deadline = self.clock.now().saturating_add(publish.timeout);
         match self.room.try_take(publish.message.size()) {
-            Some(room) => Ok(self.accept(publish, deadline, room)),
+            Some(room) => Ok(self.accept(id, publish, deadline, room)),
             None => Err(Box::new(publish)),
         }
     }
@@ -145,29 +155,23 @@ impl Lane {
         self.room.emptied().await;
     }
 
-    fn accept(&self, publish: Publish, deadline: Duration, room: RoomTaken) -> Publishing {
+    fn accept(&self, id: JobId, publish: Publish, deadline: Duration, room: RoomTaken) -> Publishing {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let Publish { target, message, .. } = publish;
-        let id = message
-            .properties
-            .message_id
-            .as_deref()
-            .and_then(|id| JobId::new(id).ok())
-            .unwrap_or_else(JobId::temporary);
         let waiter = Waiter {
             ticket,
             reply,
             _room: room,
         };
-        let entry = NewEntry {
+        let entry = Entry::new(NewEntry {
             id,
             target,
             message,
             deadline,
             waiter,
-        };
-        match self.commands.try_send(Command::Publish(Box::new(entry))) {
+        });
+        match self.commands.try_send(Command::Publish(entry)) {
             Ok(()) => Publishing {
                 answer: Answer::Awaited(answer),
                 withdraw: Some((ticket, self.commands.clone())),
@@ -176,6 +180,12 @@ impl Lane {
             Err(_) => Publishing::ended(Err(Fate::NotSent)),
         }
     }
+}
+
+fn id_of(message: &Message) -> JobId {
+    let id = message.properties.message_id.as_deref();
+    id.and_then(|id| JobId::of(id.into()).ok())
+        .unwrap_or_else(JobId::temporary)
 }
 
 /// A publish that a lane is responsible for. Dropping it changes nothing.

@@ -40,6 +40,10 @@ pub(super) struct LaneTask {
     declaring: FuturesUnordered<Declaring>,
     ledger: Ledger<Waiter>,
     commands: mpsc::Receiver<Command>,
+    /// Commands that were taken and not obeyed yet. Its memory is used again, as that of `resolved`.
+    taken: Vec<Command>,
+    /// Empty but while somebody is told.
+    resolved: Vec<Resolved<Waiter>>,
     /// Wakes the task at the ledger's next deadline, or earlier.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
     /// What was being written when the alarm rang, and since when.
@@ -52,7 +56,7 @@ enum Wake {
     Link,
     Channel(ChannelEvent),
     Declared(usize, Result<(), BrokerError>),
-    Commands(Vec<Command>),
+    Commands,
     Alarm,
     Stop,
     /// The supervisor is gone: there will be no other connection.
@@ -75,6 +79,8 @@ impl LaneTask {
             declaring: FuturesUnordered::new(),
             ledger: Ledger::new(ledger),
             commands,
+            taken: Vec::new(),
+            resolved: Vec::new(),
             alarm: None,
             writing: None,
             room,
@@ -94,7 +100,7 @@ impl LaneTask {
                 Wake::Link => self.follow_link(),
                 Wake::Channel(event) => self.channel_event(event).await,
                 Wake::Declared(line, result) => self.change(|ledger, out| ledger.declared(line, result, out)),
-                Wake::Commands(commands) => self.obey(commands),
+                Wake::Commands => self.obey(),
                 Wake::Alarm => self.ring(),
                 Wake::Orphaned => break,
                 Wake::Stop => {
@@ -111,8 +117,9 @@ impl LaneTask {
         self.room.close();
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            self.obey(vec![command]);
+            self.taken.push(command);
         }
+        self.obey();
         self.change(Ledger::close);
     }
 
@@ -124,7 +131,6 @@ impl LaneTask {
     async fn next_wake(&mut self, stop: &mut watch::Receiver<bool>, end: Option<Duration>) -> Wake {
         self.set_alarm(end);
         let (ending, no_commands) = (end.is_some(), self.commands.is_closed() && self.commands.is_empty());
-        let mut commands = Vec::new();
         tokio::select! {
             biased;
             changed = self.link.changed() => match changed {
@@ -134,9 +140,9 @@ impl LaneTask {
             () = stopped(stop), if end.is_none() => Wake::Stop,
             event = poll_fn(|cx| self.channel.poll_event(cx)) => Wake::Channel(event),
             Some((line, result)) = self.declaring.next() => Wake::Declared(line, result),
-            taken = self.commands.recv_many(&mut commands, COMMANDS_A_TURN), if !(ending && no_commands) => match taken {
+            taken = self.commands.recv_many(&mut self.taken, COMMANDS_A_TURN), if !(ending && no_commands) => match taken {
                 0 => Wake::Stop,
-                _ => Wake::Commands(commands),
+                _ => Wake::Commands,
             },
             () = ring(&mut self.alarm) => Wake::Alarm,
         }
@@ -238,17 +244,19 @@ impl LaneTask {
         self.change(|ledger, out| ledger.channel_lost(error, out));
     }
 
-    fn obey(&mut self, commands: Vec<Command>) {
-        for command in commands {
+    fn obey(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        for command in taken.drain(..) {
             match command {
                 Command::Publish(entry) => {
-                    self.ledger.accept(*entry);
+                    self.ledger.accept(entry);
                 }
                 Command::Withdraw { ticket } => {
                     self.change(|ledger, out| ledger.withdraw(|waiter| waiter.ticket == ticket, out));
                 }
             }
         }
+        self.taken = taken;
     }
 
     fn ring(&mut self) {
@@ -293,9 +301,8 @@ impl LaneTask {
 
     /// Changes the ledger and tells everyone whose wait ended by it.
     fn change(&mut self, change: impl FnOnce(&mut Ledger<Waiter>, &mut Vec<Resolved<Waiter>>)) {
-        let mut resolved = Vec::new();
-        change(&mut self.ledger, &mut resolved);
-        for Resolved { waiter, result } in resolved {
+        change(&mut self.ledger, &mut self.resolved);
+        for Resolved { waiter, result } in self.resolved.drain(..) {
             // A caller that has gone away does not want to know.
             let _ = waiter.reply.send(result);
         }

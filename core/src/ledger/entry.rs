@@ -17,7 +17,7 @@ use crate::topology::Route;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The exchange and routing key.
-    pub destination: Destination,
+    pub destination: Arc<Destination>,
     /// What is declared before the first message goes there, and again when one comes back as unroutable.
     pub declarations: Arc<[Declaration]>,
 }
@@ -86,10 +86,13 @@ pub(crate) struct Resolved<W> {
     pub(crate) result: Result<(), Fate>,
 }
 
-/// A publish inside the ledger.
+/// A publish inside the ledger. It is boxed once, before it is handed over, because it is large: whoever keeps it moves the box.
 #[derive(Debug)]
-pub(super) struct Entry<W> {
+pub(crate) struct Entry<W> {
     pub(super) id: JobId,
+    /// What is declared before it is sent.
+    pub(super) declarations: Arc<[Declaration]>,
+    /// Known once it is accepted.
     pub(super) line: usize,
     pub(super) course: Course,
     pub(super) message: Message,
@@ -98,16 +101,38 @@ pub(super) struct Entry<W> {
     pub(super) waiter: W,
 }
 
+impl<W> Entry<W> {
+    pub(crate) fn new(new: NewEntry<W>) -> Box<Self> {
+        let NewEntry {
+            id,
+            target,
+            message,
+            deadline,
+            waiter,
+        } = new;
+        Box::new(Self {
+            id,
+            declarations: target.declarations,
+            line: 0,
+            course: Course::of(target.destination, &message),
+            message,
+            deadline,
+            history: History::default(),
+            waiter,
+        })
+    }
+}
+
 /// Where a publish is sent to.
 #[derive(Debug)]
 pub(super) struct Course {
-    pub(super) destination: Destination,
+    pub(super) destination: Arc<Destination>,
     /// Of a delayed job that says when it is due: its way through the ladder, and that time since the Unix epoch.
     due: Option<(Route, Duration)>,
 }
 
 impl Course {
-    pub(super) fn of(destination: Destination, message: &Message) -> Self {
+    pub(super) fn of(destination: Arc<Destination>, message: &Message) -> Self {
         let due = message
             .properties
             .headers
@@ -123,10 +148,10 @@ impl Course {
     }
 
     /// What it has in common with all that share its line.
-    pub(super) fn line(&self) -> Destination {
+    pub(super) fn line(&self) -> Arc<Destination> {
         match Route::of(&self.destination) {
-            Some(route) => route.end(),
-            None => self.destination.clone(),
+            Some(route) => Arc::new(route.end()),
+            None => Arc::clone(&self.destination),
         }
     }
 
@@ -139,7 +164,7 @@ impl Course {
     /// when it is due.
     pub(super) fn find(&mut self, now: Duration) {
         if let Some((route, due)) = &self.due {
-            self.destination = route.destination(due.saturating_sub(now));
+            self.destination = Arc::new(route.destination(due.saturating_sub(now)));
         }
     }
 }

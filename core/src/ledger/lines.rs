@@ -23,7 +23,7 @@ const MAX_REST: Duration = Duration::from_secs(1);
 /// The publishes for one destination, oldest first; for those of one queue that are delayed, where they all arrive in the end.
 #[derive(Debug)]
 pub(super) struct Line {
-    destination: Destination,
+    destination: Arc<Destination>,
     /// What is declared before the first is sent.
     declarations: Arc<[Declaration]>,
     /// Entries to be sent, by ascending sequence number.
@@ -56,7 +56,7 @@ pub(super) enum Gate {
 }
 
 impl Line {
-    fn new(destination: Destination, declarations: Arc<[Declaration]>) -> Self {
+    fn new(destination: Arc<Destination>, declarations: Arc<[Declaration]>) -> Self {
         Self {
             may_be_full: may_be_full(&destination, &declarations),
             destination,
@@ -109,7 +109,7 @@ fn may_be_full(destination: &Destination, declarations: &[Declaration]) -> bool 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     /// Mostly one each: two definitions of a queue are two lines, so that the wrong one is refused without the right one.
-    by_destination: BTreeMap<Destination, Vec<usize>>,
+    by_destination: BTreeMap<Arc<Destination>, Vec<usize>>,
     lines: Vec<Option<Line>>,
     free: Vec<usize>,
     /// The oldest waiting entry of each line that has one: the order in which lines are asked.
@@ -124,11 +124,15 @@ impl Lines {
     /// The line for a destination; a new one begins `Undeclared` if `declare`.
     pub(super) fn find_or_add(
         &mut self,
-        destination: Destination,
-        declarations: Arc<[Declaration]>,
+        destination: Arc<Destination>,
+        declarations: &Arc<[Declaration]>,
         declare: bool,
     ) -> usize {
-        let is_same = |at: &&usize| !declare || self.line(**at).declarations == declarations;
+        let is_same = |at: &&usize| {
+            let there = &self.line(**at).declarations;
+            // Mostly they are the very same: a queue's are worked out once.
+            !declare || Arc::ptr_eq(there, declarations) || there == declarations
+        };
         let mut there = self.by_destination.get(&destination).into_iter().flatten();
         if let Some(&at) = there.find(is_same) {
             return at;
@@ -141,7 +145,7 @@ impl Lines {
             self.lines.push(None);
         }
         self.by_destination.entry(destination.clone()).or_default().push(at);
-        self.lines[at] = Some(Line::new(destination, declarations));
+        self.lines[at] = Some(Line::new(destination, Arc::clone(declarations)));
         if declare {
             self.set_gate(at, Gate::Undeclared);
         }

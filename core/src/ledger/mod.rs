@@ -14,18 +14,19 @@ mod returns;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use entry::{Course, Entry, History};
+use entry::History;
+pub(crate) use entry::{Entry, NewEntry, Resolved};
 pub use entry::{Fate, Target, Why};
-pub(crate) use entry::{NewEntry, Resolved};
 use lines::{Gate, Lines};
 use renewal::Renewal;
 use returns::{Decision, Returns};
 
 use crate::broker::{BrokerError, BrokerErrorKind, Declaration, Destination};
+use crate::id::JobId;
 use crate::message::Message;
 
 /// After this many channel deaths an entry is sent alone: if the channel dies once more, it is the cause.
@@ -46,10 +47,12 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Ledger<W> {
     settings: Settings,
-    entries: BTreeMap<u64, Entry<W>>,
+    entries: BTreeMap<u64, Box<Entry<W>>>,
     next_seq: u64,
     lines: Lines,
     returns: Returns,
+    /// Empty but within [`Ledger::decide`], which uses its memory again.
+    decided: Vec<(u64, Decision)>,
     wire: Wire,
     deadlines: BTreeSet<(Duration, u64)>,
     renewal: Renewal,
@@ -69,12 +72,12 @@ pub(crate) struct Reply {
 /// What is on the wire of the present channel.
 #[derive(Debug, Default)]
 struct Wire {
-    /// Entries sent and still awaited.
-    in_flight: BTreeSet<u64>,
+    /// How many entries are sent and still awaited: those whose history says `in_flight`.
+    in_flight: usize,
     /// Sent, unanswered, but given up by their callers: tag → line and id.
-    abandoned: BTreeMap<u64, (usize, String)>,
+    abandoned: BTreeMap<u64, (usize, JobId)>,
     /// The ids of both. A second publish of an id waits its turn, or a return could not be told apart.
-    ids: BTreeSet<String>,
+    ids: HashSet<JobId>,
     /// Entries suspected of killing channels; they are sent alone.
     suspects: BTreeSet<u64>,
 }
@@ -87,6 +90,7 @@ impl<W> Ledger<W> {
             next_seq: 0,
             lines: Lines::default(),
             returns: Returns::default(),
+            decided: Vec::new(),
             wire: Wire::default(),
             deadlines: BTreeSet::new(),
             renewal: Renewal::default(),
@@ -100,38 +104,16 @@ impl<W> Ledger<W> {
     }
 
     /// Takes responsibility for a publish. The number returned names it from now on, as tag too.
-    pub(crate) fn accept(&mut self, new: NewEntry<W>) -> u64 {
+    pub(crate) fn accept(&mut self, mut entry: Box<Entry<W>>) -> u64 {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let NewEntry {
-            id,
-            target,
-            message,
-            deadline,
-            waiter,
-        } = new;
-        let Target {
-            destination,
-            declarations,
-        } = target;
-        let course = Course::of(destination, &message);
+        let course = &entry.course;
         // Where a delayed job arrives nobody awaits it: whether it can is asked before, in any case.
         let prepare = self.settings.prepare || course.is_delayed();
-        let line = self.lines.find_or_add(course.line(), declarations, prepare);
-        self.lines.put(line, seq);
-        self.deadlines.insert((deadline, seq));
-        self.entries.insert(
-            seq,
-            Entry {
-                id,
-                line,
-                course,
-                message,
-                deadline,
-                history: History::default(),
-                waiter,
-            },
-        );
+        entry.line = self.lines.find_or_add(course.line(), &entry.declarations, prepare);
+        self.lines.put(entry.line, seq);
+        self.deadlines.insert((entry.deadline, seq));
+        self.entries.insert(seq, entry);
         seq
     }
 
@@ -142,24 +124,24 @@ impl<W> Ledger<W> {
         }
         let (seq, line) = match self.next_suspect() {
             // It is sent alone, so it waits until the wire is empty, and everything else waits for it.
-            Some(suspect) => self.wire.in_flight.is_empty().then_some(suspect)?,
+            Some(suspect) => (self.wire.in_flight == 0).then_some(suspect)?,
             None => self.oldest_sendable()?,
         };
         self.lines.take(line, seq);
         self.lines.line_mut(line).in_flight += 1;
-        self.wire.in_flight.insert(seq);
+        self.wire.in_flight += 1;
         let entry = self.entries.get_mut(&seq)?;
-        self.wire.ids.insert(entry.id.as_str().to_owned());
+        self.wire.ids.insert(entry.id.clone());
         entry.history.in_flight = true;
         entry.history.sent = true;
         entry.history.nacked = false;
-        self.returns.published(seq, entry.id.as_str());
+        self.returns.published(seq, entry.id.clone());
         entry.course.find(self.date);
         Some((seq, &entry.course.destination, &entry.message))
     }
 
     fn oldest_sendable(&self) -> Option<(u64, usize)> {
-        let free = self.settings.window.saturating_sub(self.wire.in_flight.len());
+        let free = self.settings.window.saturating_sub(self.wire.in_flight);
         self.lines
             .heads()
             .find(|(seq, line)| self.lines.may_send(*line, free) && self.id_is_free(*seq))
@@ -183,7 +165,7 @@ impl<W> Ledger<W> {
     fn id_is_free(&self, seq: u64) -> bool {
         self.entries
             .get(&seq)
-            .is_some_and(|entry| !self.wire.ids.contains(entry.id.as_str()))
+            .is_some_and(|entry| !self.wire.ids.contains(&entry.id))
     }
 
     /// The caller found that a publish cannot be put on the wire at all.
@@ -207,7 +189,9 @@ impl<W> Ledger<W> {
 
     /// Decides the answers noted so far, to be called when every answer received has been noted.
     pub(crate) fn decide(&mut self, resolved: &mut Vec<Resolved<W>>) {
-        for (seq, decision) in self.returns.decide() {
+        let mut decided = std::mem::take(&mut self.decided);
+        self.returns.decide(&mut decided);
+        for (seq, decision) in decided.drain(..) {
             match decision {
                 Decision::Stored => self.resolve(seq, |_| Ok(()), resolved),
                 // A nack is decided at once, when it comes.
@@ -215,6 +199,7 @@ impl<W> Ledger<W> {
                 Decision::Returned => self.returned(seq, resolved),
             }
         }
+        self.decided = decided;
     }
 
     /// An unroutable publish: its line is closed until its destination was declared once more, unless that has been tried.
@@ -261,18 +246,25 @@ impl<W> Ledger<W> {
 
     /// The channel is gone, and every answer that it still owed. All that was on the wire waits to be sent again.
     pub(crate) fn channel_lost(&mut self, cause: &BrokerError, resolved: &mut Vec<Resolved<W>>) {
-        let wire = std::mem::take(&mut self.wire);
-        self.wire.suspects = wire.suspects;
-        self.returns = Returns::default();
-        self.renewal = Renewal::default();
+        let in_flight = self.clear_wire();
         self.lines.connection_lost();
-        let alone = wire.in_flight.len() == 1;
-        for seq in wire.in_flight {
+        let alone = in_flight.len() == 1;
+        for seq in in_flight {
             self.survived_a_channel(seq, cause, alone, resolved);
         }
         if cause.kind() == BrokerErrorKind::NotFound && self.settings.redeclare {
             self.lines.distrust_exchanges();
         }
+    }
+
+    /// Forgets the channel. What was in flight is told, oldest first.
+    fn clear_wire(&mut self) -> Vec<u64> {
+        let wire = std::mem::take(&mut self.wire);
+        self.wire.suspects = wire.suspects;
+        self.returns = Returns::default();
+        self.renewal = Renewal::default();
+        let in_flight = self.entries.iter().filter(|(_, entry)| entry.history.in_flight);
+        in_flight.map(|(seq, _)| *seq).collect()
     }
 
     fn survived_a_channel(&mut self, seq: u64, cause: &BrokerError, alone: bool, resolved: &mut Vec<Resolved<W>>) {
@@ -336,13 +328,13 @@ impl<W> Ledger<W> {
     /// How many publishes are on the wire and still awaited.
     #[cfg(test)]
     pub(crate) fn in_flight(&self) -> usize {
-        self.wire.in_flight.len()
+        self.wire.in_flight
     }
 
     /// A caller stops waiting. What is on the wire stays there as abandoned: its answer must still be told from others.
     fn give_up(&mut self, seq: u64, resolved: &mut Vec<Resolved<W>>) {
         let Some(entry) = self.entries.get(&seq) else { return };
-        let (line, in_flight, id) = (entry.line, entry.history.in_flight, entry.id.as_str().to_owned());
+        let (line, in_flight, id) = (entry.line, entry.history.in_flight, entry.id.clone());
         // Sent or not: while another publish of the same id is on the wire, nobody can say that the job is not in the broker.
         let in_doubt = !in_flight && self.wire.ids.contains(&id);
         let fate = |history: &History| if in_doubt { Fate::Unknown } else { history.given_up() };
@@ -385,12 +377,10 @@ impl<W> Ledger<W> {
             line.abandoned -= 1;
             return;
         }
-        if !self.wire.in_flight.remove(&seq) {
-            return;
-        }
-        if let Some(entry) = self.entries.get_mut(&seq) {
+        if let Some(entry) = self.entries.get_mut(&seq).filter(|entry| entry.history.in_flight) {
             entry.history.in_flight = false;
-            self.wire.ids.remove(entry.id.as_str());
+            self.wire.in_flight -= 1;
+            self.wire.ids.remove(&entry.id);
             let line = self.lines.line_mut(entry.line);
             line.in_flight -= 1;
         }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::Ledger;
-use super::returns::Returns;
 use crate::envelope::mark_resent;
 
 /// How often the ledger looks at who owes answers, while anybody does.
@@ -55,7 +54,7 @@ impl<W> Ledger<W> {
 
     /// When to [look](Ledger::look) again: never while nothing is on the wire and the channel is fine.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        let is_of_use = !self.wire.in_flight.is_empty() || self.renewal.is_due();
+        let is_of_use = self.wire.in_flight > 0 || self.renewal.is_due();
         is_of_use.then_some(self.renewal.next_look)
     }
 
@@ -70,12 +69,9 @@ impl<W> Ledger<W> {
 
     /// The channel was given up though it lives. What it had not confirmed waits to be sent again. Tells whose answers are missing.
     pub(crate) fn channel_renewed(&mut self) -> Vec<String> {
-        let wire = std::mem::take(&mut self.wire);
-        self.wire.suspects = wire.suspects;
-        self.returns = Returns::default();
-        self.renewal = Renewal::default();
+        let in_flight = self.clear_wire();
         let owing = self.lines.renewed();
-        for seq in wire.in_flight {
+        for seq in in_flight {
             self.send_again(seq);
         }
         owing

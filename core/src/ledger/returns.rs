@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::id::JobId;
+
 /// What an answer turned out to mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -26,7 +28,7 @@ pub(super) enum Decision {
 #[derive(Debug, Default)]
 pub(super) struct Returns {
     /// Publishes without an answer: tag → its place in publishing order, and its id.
-    outstanding: BTreeMap<u64, (u64, String)>,
+    outstanding: BTreeMap<u64, (u64, JobId)>,
     /// The places of `outstanding`, to find the oldest.
     places: BTreeSet<u64>,
     next_place: u64,
@@ -43,16 +45,16 @@ pub(super) struct Returns {
 #[derive(Debug)]
 struct Acked {
     tag: u64,
-    id: String,
+    id: JobId,
     /// `Some(place)`: everything published before that place was possibly in flight at the moment of the ack.
     stranger: Option<u64>,
 }
 
 impl Returns {
-    pub(super) fn published(&mut self, tag: u64, id: &str) {
+    pub(super) fn published(&mut self, tag: u64, id: JobId) {
         let place = self.next_place;
         self.next_place += 1;
-        self.outstanding.insert(tag, (place, id.to_owned()));
+        self.outstanding.insert(tag, (place, id));
         self.places.insert(place);
     }
 
@@ -63,11 +65,11 @@ impl Returns {
         self.fifo_was_empty |= returned.is_none();
         let stranger = returned
             .as_ref()
-            .is_some_and(|returned| *returned != id)
+            .is_some_and(|returned| *returned != id.as_str())
             .then_some(self.next_place);
         self.returned.extend(returned);
         if !acked {
-            self.returned.remove(&id);
+            self.returned.remove(id.as_str());
             return Some(Decision::Nacked);
         }
         self.batch.push(Acked { tag, id, stranger });
@@ -82,23 +84,24 @@ impl Returns {
     }
 
     /// Decides what can be decided, to be called when all completed confirms have been read.
-    pub(super) fn decide(&mut self) -> Vec<(u64, Decision)> {
-        let mut decided = Vec::with_capacity(self.batch.len());
+    pub(super) fn decide(&mut self, decided: &mut Vec<(u64, Decision)>) {
         let oldest = self.places.first().copied().unwrap_or(self.next_place);
         for acked in std::mem::take(&mut self.open) {
             let waited_enough = self.fifo_was_empty || acked.stranger.is_none_or(|place| oldest >= place);
-            self.judge(acked, waited_enough, &mut decided);
+            self.judge(acked, waited_enough, decided);
         }
-        for acked in std::mem::take(&mut self.batch) {
+        let mut batch = std::mem::take(&mut self.batch);
+        for acked in batch.drain(..) {
             let waited_enough = acked.stranger.is_none_or(|place| oldest >= place);
-            self.judge(acked, waited_enough, &mut decided);
+            self.judge(acked, waited_enough, decided);
         }
+        // It may be large, and the next will be as large.
+        self.batch = batch;
         self.fifo_was_empty = false;
-        decided
     }
 
     fn judge(&mut self, acked: Acked, waited_enough: bool, decided: &mut Vec<(u64, Decision)>) {
-        if self.returned.remove(&acked.id) {
+        if self.returned.remove(acked.id.as_str()) {
             decided.push((acked.tag, Decision::Returned));
         } else if waited_enough {
             decided.push((acked.tag, Decision::Stored));
@@ -119,10 +122,16 @@ mod tests {
     use super::*;
     use Decision::{Nacked, Returned, Stored};
 
+    fn decided(returns: &mut Returns) -> Vec<(u64, Decision)> {
+        let mut decided = Vec::new();
+        returns.decide(&mut decided);
+        decided
+    }
+
     fn with_published(ids: &[&str]) -> Returns {
         let mut returns = Returns::default();
         for (tag, id) in (0u64..).zip(ids) {
-            returns.published(tag, id);
+            returns.published(tag, JobId::new(*id).expect("an id"));
         }
         returns
     }
@@ -131,14 +140,14 @@ mod tests {
     fn an_ack_with_nothing_attached_is_stored() {
         let mut returns = with_published(&["a"]);
         returns.answered(0, true, None);
-        assert_eq!(returns.decide(), [(0, Stored)]);
+        assert_eq!(decided(&mut returns), [(0, Stored)]);
     }
 
     #[test]
     fn an_ack_with_its_own_return_is_unroutable() {
         let mut returns = with_published(&["a"]);
         returns.answered(0, true, Some("a".into()));
-        assert_eq!(returns.decide(), [(0, Returned)]);
+        assert_eq!(decided(&mut returns), [(0, Returned)]);
     }
 
     #[test]
@@ -146,25 +155,25 @@ mod tests {
         // Given an ack with a stranger's return attached, and one more return in the client's queue
         let mut returns = with_published(&["a", "b", "c", "unsendable"]);
         returns.answered(0, true, Some("b".into()));
-        assert_eq!(returns.decide(), []);
+        assert_eq!(decided(&mut returns), []);
 
         // When a publish turns out never to have been sent
         returns.forget(3);
         returns.answered(1, true, Some("c".into()));
 
         // Then the first one is still open, until its own return is read
-        assert_eq!(returns.decide(), [(1, Returned)]);
+        assert_eq!(decided(&mut returns), [(1, Returned)]);
         returns.answered(2, true, Some("a".into()));
-        assert_eq!(returns.decide(), [(0, Returned), (2, Returned)]);
+        assert_eq!(decided(&mut returns), [(0, Returned), (2, Returned)]);
     }
 
     #[test]
     fn a_return_that_came_on_an_earlier_confirm_is_remembered() {
         let mut returns = with_published(&["routed", "lost"]);
         returns.answered(0, true, Some("lost".into()));
-        assert_eq!(returns.decide(), [], "its own return could still follow");
+        assert_eq!(decided(&mut returns), [], "its own return could still follow");
         returns.answered(1, true, None);
-        assert_eq!(returns.decide(), [(0, Stored), (1, Returned)]);
+        assert_eq!(decided(&mut returns), [(0, Stored), (1, Returned)]);
     }
 
     #[test]
@@ -172,7 +181,7 @@ mod tests {
         let mut returns = with_published(&["x", "y"]);
         returns.answered(0, true, Some("y".into()));
         returns.answered(1, true, Some("x".into()));
-        assert_eq!(returns.decide(), [(0, Returned), (1, Returned)]);
+        assert_eq!(decided(&mut returns), [(0, Returned), (1, Returned)]);
     }
 
     #[test]
@@ -180,20 +189,20 @@ mod tests {
         let mut returns = with_published(&["full", "lost"]);
         assert_eq!(returns.answered(0, false, Some("lost".into())), Some(Nacked));
         returns.answered(1, true, None);
-        assert_eq!(returns.decide(), [(1, Returned)]);
+        assert_eq!(decided(&mut returns), [(1, Returned)]);
     }
 
     #[test]
     fn a_strangers_return_leaves_an_ack_open_until_all_that_was_in_flight_is_answered() {
         let mut returns = with_published(&["a", "b", "c", "d"]);
         returns.answered(0, true, Some("c".into()));
-        assert_eq!(returns.decide(), []);
+        assert_eq!(decided(&mut returns), []);
         returns.answered(1, true, Some("b".into()));
-        assert_eq!(returns.decide(), [(1, Returned)]);
+        assert_eq!(decided(&mut returns), [(1, Returned)]);
         returns.answered(3, true, Some("d".into()));
-        assert_eq!(returns.decide(), [(3, Returned)], "c is still in flight");
+        assert_eq!(decided(&mut returns), [(3, Returned)], "c is still in flight");
         returns.answered(2, false, None);
-        assert_eq!(returns.decide(), [(0, Stored)]);
+        assert_eq!(decided(&mut returns), [(0, Stored)]);
         assert_eq!(returns.len(), 0);
     }
 
@@ -201,9 +210,9 @@ mod tests {
     fn a_destination_that_never_answers_does_not_keep_others_open() {
         let mut returns = with_published(&["silent", "a", "lost", "later"]);
         returns.answered(1, true, Some("lost".into()));
-        assert_eq!(returns.decide(), []);
+        assert_eq!(decided(&mut returns), []);
         returns.answered(2, true, None);
-        assert_eq!(returns.decide(), [(1, Stored), (2, Returned)]);
+        assert_eq!(decided(&mut returns), [(1, Stored), (2, Returned)]);
         assert_eq!(returns.len(), 2);
     }
 }
@@ -221,9 +230,10 @@ mod properties {
     fn run(fates: &[Decision], order: &[usize], batches: &[usize]) -> BTreeMap<u64, Decision> {
         let mut returns = Returns::default();
         for tag in 0..fates.len() {
-            returns.published(tag as u64, &format!("id{tag}"));
+            returns.published(tag as u64, JobId::new(format!("id{tag}")).expect("an id"));
         }
         let mut decided = BTreeMap::new();
+        let mut batch = Vec::new();
         let mut fifo: VecDeque<String> = VecDeque::new();
         // The broker answers in order of the returns; here every return of a batch arrives before its confirms.
         let mut arrived = vec![false; fates.len()];
@@ -236,10 +246,11 @@ mod properties {
             let now = returns.answered(tag as u64, fates[tag] != Decision::Nacked, fifo.pop_front());
             decided.extend(now.map(|decision| (tag as u64, decision)));
             if batches[at].is_multiple_of(3) {
-                decided.extend(returns.decide());
+                returns.decide(&mut batch);
             }
         }
-        decided.extend(returns.decide());
+        returns.decide(&mut batch);
+        decided.extend(batch);
         assert_eq!(returns.len(), 0);
         decided
     }

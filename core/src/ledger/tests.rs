@@ -51,24 +51,24 @@ impl Desk {
 
     fn accept_for(&mut self, declarations: Arc<[Declaration]>, queue: &str, id: &str, deadline: Duration) -> u64 {
         let mut message = Message::default();
-        message.properties.message_id = Some(id.to_owned());
-        self.ledger.accept(NewEntry {
+        message.properties.message_id = Some(id.into());
+        self.ledger.accept(Entry::new(NewEntry {
             id: JobId::new(id).expect("valid"),
             target: Target {
-                destination: Destination::queue(queue),
+                destination: Destination::queue(queue).into(),
                 declarations,
             },
             message,
             deadline,
             waiter: id.to_owned(),
-        })
+        }))
     }
 
     /// Sends all that may be sent; tells their ids.
     fn send(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
         while let Some((_, _, message)) = self.ledger.next_to_send() {
-            sent.push(message.properties.message_id.clone().expect("set"));
+            sent.push(message.properties.message_id.clone().expect("set").into());
         }
         sent
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use super::Shared;
 use super::error::EnqueueError;
+use super::hand_over::{Enqueuing, HandOver};
 use super::pending::Pending;
 use super::shared::MAX_DELAY;
-use super::{Shared, middleware};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::id::JobId;
 use crate::message::HeaderValue;
@@ -22,9 +23,9 @@ use crate::queue::Queue;
 #[derive(Debug)]
 #[must_use = "nothing is enqueued until this is awaited"]
 pub struct Enqueue {
-    shared: Arc<Shared>,
-    envelope: Result<Envelope, EnvelopeError>,
-    confirm_timeout: Duration,
+    pub(super) shared: Arc<Shared>,
+    pub(super) envelope: Result<Envelope, EnvelopeError>,
+    pub(super) confirm_timeout: Duration,
 }
 
 impl Enqueue {
@@ -180,14 +181,6 @@ impl Enqueue {
     pub fn submit(self) -> Submit {
         Submit(self)
     }
-
-    async fn run(self) -> Result<Pending, EnqueueError> {
-        let envelope = self.envelope?;
-        match self.shared.ways.middlewares.is_empty() {
-            true => self.shared.hand_over(&envelope, self.confirm_timeout).await,
-            false => middleware::enqueue(self.shared, envelope, self.confirm_timeout).await,
-        }
-    }
 }
 
 impl IntoFuture for Enqueue {
@@ -195,19 +188,19 @@ impl IntoFuture for Enqueue {
     type IntoFuture = EnqueueFuture;
 
     fn into_future(self) -> EnqueueFuture {
-        EnqueueFuture(Box::pin(async move { self.run().await?.await }))
+        EnqueueFuture(Enqueuing::HandingOver(HandOver::Begun(self)))
     }
 }
 
 /// The future of an [`Enqueue`].
 #[must_use = "futures do nothing unless polled"]
-pub struct EnqueueFuture(Pin<Box<dyn Future<Output = Result<JobId, EnqueueError>> + Send>>);
+pub struct EnqueueFuture(Enqueuing);
 
 impl Future for EnqueueFuture {
     type Output = Result<JobId, EnqueueError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
@@ -227,19 +220,19 @@ impl IntoFuture for Submit {
     type IntoFuture = SubmitFuture;
 
     fn into_future(self) -> SubmitFuture {
-        SubmitFuture(Box::pin(self.0.run()))
+        SubmitFuture(HandOver::Begun(self.0))
     }
 }
 
 /// The future of a [`Submit`].
 #[must_use = "futures do nothing unless polled"]
-pub struct SubmitFuture(Pin<Box<dyn Future<Output = Result<Pending, EnqueueError>> + Send>>);
+pub struct SubmitFuture(HandOver);
 
 impl Future for SubmitFuture {
     type Output = Result<Pending, EnqueueError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

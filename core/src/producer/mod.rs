@@ -2,6 +2,7 @@
 
 mod enqueue;
 mod error;
+mod hand_over;
 mod middleware;
 mod pending;
 mod shared;

@@ -9,9 +9,10 @@ use super::{Targets, Ways};
 use crate::envelope::{Envelope, Limits};
 use crate::id::JobId;
 use crate::job::Job;
-use crate::lane::{Lane, Publish};
+use crate::lane::{Lane, Publish, Publishing};
 use crate::ledger::Target;
 use crate::rabbit::Rabbit;
+use crate::text::Text;
 
 const SECONDS_A_DAY: u64 = 86_400;
 
@@ -33,23 +34,30 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct Receipt {
     pub(super) id: JobId,
-    pub(super) job: String,
-    pub(super) queue: String,
+    pub(super) job: Text,
+    pub(super) queue: Text,
 }
 
 impl Receipt {
     pub(super) fn of(envelope: &Envelope) -> Self {
         Self {
             id: envelope.id().clone(),
-            job: envelope.job_name().to_owned(),
-            queue: envelope.queue().name().to_owned(),
+            job: envelope.shared_name(),
+            queue: envelope.queue().shared_name(),
         }
     }
 }
 
+/// A job that there was no room for.
+#[derive(Debug)]
+pub(super) struct Full {
+    publish: Box<Publish>,
+    receipt: Receipt,
+}
+
 impl Shared {
     pub(super) fn routed<J: Job>(&self, envelope: Envelope) -> Envelope {
-        let envelope = envelope.expiring_as::<J>(self.rabbit.clock().wall());
+        let envelope = envelope.expiring_as::<J>(|| self.rabbit.clock().wall());
         match self.ways.route(J::NAME) {
             Some(queue) => envelope.with_queue(queue.clone()),
             None => envelope,
@@ -62,11 +70,38 @@ impl Shared {
         envelope: &Envelope,
         timeout: Duration,
     ) -> Result<Pending, EnqueueError> {
-        let (publish, receipt) = self.prepare(envelope, timeout)?;
-        if self.lane.is_stopped() {
-            return Err(EnqueueError::closed(receipt));
+        match self.hand_over_now(envelope, timeout) {
+            Ok(handed) => handed,
+            Err(full) => self.hand_over_later(full).await,
         }
-        let publishing = self.lane.publish(publish).await;
+    }
+
+    /// Hands a job to the ledger if there is room for it now; what has to wait comes back, for [`Shared::hand_over_later`].
+    pub(super) fn hand_over_now(
+        self: &Arc<Self>,
+        envelope: &Envelope,
+        timeout: Duration,
+    ) -> Result<Result<Pending, EnqueueError>, Full> {
+        let (publish, receipt) = match self.prepare(envelope, timeout) {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.lane.is_stopped() {
+            return Ok(Err(EnqueueError::closed(receipt)));
+        }
+        match self.lane.try_publish_as(receipt.id.clone(), publish) {
+            Ok(publishing) => Ok(self.handed(publishing, receipt)),
+            Err(publish) => Err(Full { publish, receipt }),
+        }
+    }
+
+    /// Hands over what there was no room for, once there is.
+    pub(super) async fn hand_over_later(self: &Arc<Self>, full: Full) -> Result<Pending, EnqueueError> {
+        let Full { publish, receipt } = full;
+        self.handed(self.lane.publish(*publish).await, receipt)
+    }
+
+    fn handed(self: &Arc<Self>, publishing: Publishing, receipt: Receipt) -> Result<Pending, EnqueueError> {
         match publishing.not_taken() {
             Some(fate) => Err(EnqueueError::new(receipt, fate)),
             None => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
@@ -79,11 +114,10 @@ impl Shared {
         envelope: &Envelope,
         timeout: Duration,
     ) -> Result<Pending, EnqueueError> {
-        let (publish, receipt) = self.prepare(envelope, timeout)?;
-        match self.lane.try_publish(publish) {
-            Ok(publishing) => Ok(Pending::new(publishing, receipt, Arc::clone(self))),
-            Err(_) if self.lane.is_stopped() => Err(EnqueueError::closed(receipt)),
-            Err(_) => Err(EnqueueError::ledger_full(receipt)),
+        match self.hand_over_now(envelope, timeout) {
+            Ok(handed) => handed,
+            Err(full) if self.lane.is_stopped() => Err(EnqueueError::closed(full.receipt)),
+            Err(full) => Err(EnqueueError::ledger_full(full.receipt)),
         }
     }
 

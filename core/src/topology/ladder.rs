@@ -42,6 +42,10 @@ impl Route {
 
     /// The route that a destination lies on, if it is one of a ladder. The inverse of [`Route::destination`].
     pub(crate) fn of(destination: &Destination) -> Option<Self> {
+        if destination.exchange.is_empty() {
+            // Nearly all: no need to look closer.
+            return None;
+        }
         let names = Names::of_delay_level(&destination.exchange)?;
         let mut words = destination.routing_key.split('.');
         let bits = words.by_ref().take(LEVELS as usize);

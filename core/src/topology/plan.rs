@@ -47,7 +47,7 @@ impl Topology {
     #[must_use]
     pub fn work(&self, queue: &Queue) -> Target {
         Target {
-            destination: Destination::queue(queue.name()),
+            destination: Destination::queue(queue.name()).into(),
             declarations: self.declarations(queue),
         }
     }
@@ -60,7 +60,7 @@ impl Topology {
             routing_key: queue.name().to_owned(),
         };
         Target {
-            destination,
+            destination: destination.into(),
             declarations: self.declarations(queue),
         }
     }
@@ -86,11 +86,11 @@ impl Topology {
         if wait.is_zero() {
             return self.work(queue);
         }
-        let due = self.due(queue).destination.routing_key;
-        let route = Route::new(self.names.clone(), &due);
+        let due = self.due(queue).destination;
+        let route = Route::new(self.names.clone(), &due.routing_key);
         let own = self.declarations(queue);
         Target {
-            destination: route.destination(wait),
+            destination: route.destination(wait).into(),
             declarations: own.iter().cloned().chain(route.declarations()).collect(),
         }
     }
@@ -100,7 +100,7 @@ impl Topology {
     #[must_use]
     pub fn due(&self, queue: &Queue) -> Target {
         Target {
-            destination: Destination::queue(self.due_queue(queue).unwrap_or_else(|| queue.name().to_owned())),
+            destination: Destination::queue(self.due_queue(queue).unwrap_or_else(|| queue.name().to_owned())).into(),
             declarations: self.declarations(queue),
         }
     }
@@ -109,7 +109,7 @@ impl Topology {
     #[must_use]
     pub fn suspect(&self, queue: &Queue) -> Target {
         Target {
-            destination: Destination::queue(self.suspect_queue(queue)),
+            destination: Destination::queue(self.suspect_queue(queue)).into(),
             declarations: self.declarations(queue),
         }
     }
@@ -187,7 +187,7 @@ impl Topology {
             arguments,
         };
         Target {
-            destination: Destination::queue(queue),
+            destination: Destination::queue(queue).into(),
             declarations: Arc::from([Declaration::Queue(declaration)]),
         }
     }

@@ -120,8 +120,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             body: body.into(),
             ..Message::default()
         };
-        message.properties.message_id = id;
-        message.properties.kind = kind;
+        message.properties.message_id = id.map(Into::into);
+        message.properties.kind = kind.map(Into::into);
         message.properties.headers = headers;
         message
     })

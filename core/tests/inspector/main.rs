@@ -49,7 +49,7 @@ impl Bench {
     fn ids(&self, queue: &str) -> Vec<String> {
         let messages = self.broker.messages(queue);
         let ids = messages.into_iter().map(|message| message.properties.message_id);
-        ids.map(Option::unwrap_or_default).collect()
+        ids.map(|id| id.unwrap_or_default().into()).collect()
     }
 }
 
@@ -60,8 +60,8 @@ fn letter(number: u64) -> Message {
         ..Message::default()
     };
     let properties = &mut message.properties;
-    properties.message_id = Some(number.to_string());
-    properties.kind = Some("send_welcome".to_owned());
+    properties.message_id = Some(number.to_string().into());
+    properties.kind = Some("send_welcome".into());
     let reason = if number % 2 == 1 { "failed" } else { "panicked" };
     for (name, value) in [
         ("leveret-attempt", 5.into()),

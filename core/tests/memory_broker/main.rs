@@ -47,7 +47,7 @@ fn mail() -> Destination {
 
 fn message(id: &str) -> Message {
     let mut message = Message::default();
-    message.properties.message_id = Some(id.to_owned());
+    message.properties.message_id = Some(id.into());
     message
 }
 

@@ -101,7 +101,7 @@ fn store(broker: &TestBroker, queue: &str, kind: &str, body: &'static [u8]) {
         body: body.into(),
         ..Message::default()
     };
-    message.properties.kind = Some(kind.to_owned());
+    message.properties.kind = Some(kind.into());
     broker
         .memory()
         .publish_raw(&Destination::queue(queue), &message)

@@ -99,7 +99,7 @@ pub(crate) fn message(id: &str) -> Message {
         body: id.to_owned().into(),
         ..Message::default()
     };
-    message.properties.message_id = Some(id.to_owned());
+    message.properties.message_id = Some(id.into());
     message
 }
 

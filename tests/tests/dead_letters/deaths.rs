@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use leveret::broker::{ConsumerEvent, Settlement};
-use leveret::envelope::Limits;
+use leveret::envelope::{Limits, headers};
 use leveret::runtime::Publish;
 use leveret::topology::Topology;
 use leveret::{
@@ -204,9 +204,13 @@ async fn a_delayed_job_whose_queue_was_deleted_is_lost_and_knows_where_it_belong
     let queue = own("eu.gone");
     let envelope = Envelope::new(Note { number: 7 }).unwrap().with_queue(queue.clone());
     let envelope = envelope.with_id("the-note".parse().unwrap());
+    let mut message = envelope.to_message(&Limits::default()).unwrap();
+    // As of every job that waits; but the wait begins when it is stored, however long the ladder took to be made.
+    let origin = (headers::ORIGIN.to_owned(), queue.name().into());
+    message.properties.headers.extend([origin]);
     let publish = Publish {
         target: Topology::new(&prefix).delayed(&queue, Duration::from_millis(700)),
-        message: envelope.to_message(&Limits::default()).unwrap(),
+        message,
         timeout: Duration::from_secs(30),
     };
     rabbit.enqueues().publish(publish).await.await.unwrap();

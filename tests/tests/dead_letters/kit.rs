@@ -44,7 +44,7 @@ impl Bench {
         for number in 0..count {
             let publish = Publish {
                 target: Target {
-                    destination: Destination::queue(self.dead()),
+                    destination: Destination::queue(self.dead()).into(),
                     declarations: std::sync::Arc::from([]),
                 },
                 message: letter(number),
@@ -118,8 +118,8 @@ pub(crate) fn letter(number: usize) -> Message {
         ..Message::default()
     };
     let properties = &mut message.properties;
-    properties.message_id = Some(number.to_string());
-    properties.kind = Some("note".to_owned());
+    properties.message_id = Some(number.to_string().into());
+    properties.kind = Some("note".into());
     let headers = &mut properties.headers;
     headers.insert("leveret-failure-reason".to_owned(), "failed".into());
     headers.insert(

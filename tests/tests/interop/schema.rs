@@ -46,10 +46,12 @@ async fn seen(kind: &str, queue: impl Fn(&Bench) -> String, publish: impl AsyncF
     [look("pika").await, look("kombu").await].map(|mut message| {
         // The time, and the queue's name, which is made by chance.
         message["properties"]["timestamp"].take();
-        message["headers"]["leveret-failure-at-ms"].take();
+        if let Some(at) = message["headers"].get_mut("leveret-failure-at-ms") {
+            at.take();
+        }
         for header in ["leveret-origin", "leveret-failure-queue"] {
-            if let Some(queue) = message["headers"][header].take().as_str() {
-                assert_eq!(queue, bench.queue.name());
+            if let Some(queue) = message["headers"].get_mut(header) {
+                assert_eq!(queue.take(), bench.queue.name());
             }
         }
         message
@@ -72,15 +74,17 @@ async fn what_is_enqueued_is_as_the_schema_says() {
             "app_id": "leveret", "timestamp": null,
         });
         assert_eq!(seen["properties"], properties);
+        let headers = seen["headers"].as_object().into_iter().flatten();
+        let ours: Vec<_> = headers.filter(|(name, _)| name.starts_with("leveret-")).collect();
+        assert!(ours.is_empty(), "{ours:?}");
         assert_eq!(seen["body"], json!({"address": UMLAUTS}));
     }
     for seen in seen("enqueued", work_queue, enqueue_with_everything).await {
         assert_eq!(seen["properties"]["correlation_id"], "signup-7");
         let headers = &seen["headers"];
-        assert_eq!(
-            (&headers["leveret-attempt"], &headers["leveret-hop"]),
-            (&json!(1), &json!(0))
-        );
+        for header in ["leveret-attempt", "leveret-hop", "leveret-origin"] {
+            assert_eq!(headers.get(header), None, "{header}");
+        }
         assert_eq!(headers["leveret-max-attempts"], 2);
         assert_eq!(headers["leveret-timeout-ms"], 9_000);
         assert_eq!(headers["tenant"], "eu");

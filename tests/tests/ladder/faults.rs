@@ -96,7 +96,7 @@ async fn jobs_whose_queue_was_deleted_while_they_waited_are_all_among_the_lost()
     let lost = taker::take_all(&rabbit, &lost).await;
     let ids: BTreeSet<String> = lost
         .iter()
-        .filter_map(|lost| lost.properties.message_id.clone())
+        .filter_map(|lost| lost.properties.message_id.clone().map(String::from))
         .collect();
     assert_eq!(
         (lost.len(), ids),

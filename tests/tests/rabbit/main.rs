@@ -56,7 +56,7 @@ fn message(id: &str) -> Message {
         body: format!("body of {id}").into(),
         ..Message::default()
     };
-    message.properties.message_id = Some(id.to_owned());
+    message.properties.message_id = Some(id.into());
     message
 }
 

@@ -44,7 +44,7 @@ async fn a_message_that_cannot_be_read_costs_no_connection_and_what_follows_it_a
     let queue = declare(&*producing, "unreadable", "quorum").await;
     let mut publisher = producing.publisher().await.expect("a publisher");
     let (mut kind, mut header) = (message("kind"), message("header"));
-    kind.properties.kind = Some(SPOILT.to_owned());
+    kind.properties.kind = Some(SPOILT.into());
     header.properties.headers.insert(SPOILT.to_owned(), 1.into());
     for (tag, message) in [kind, header, message("good")].iter().enumerate() {
         publisher

@@ -103,7 +103,12 @@ impl Ticks {
                 .headers
                 .get("leveret-tick-ms")
                 .and_then(HeaderValue::as_int);
-            let id = message.properties.message_id.clone().expect("every tick has an id");
+            let id = message
+                .properties
+                .message_id
+                .clone()
+                .expect("every tick has an id")
+                .to_string();
             let (copies, first) = ticks.entry(due.expect("a tick") / 1_000).or_insert((0, id.clone()));
             assert_eq!(*first, id, "copies of one tick have one id");
             *copies += 1;

@@ -152,7 +152,7 @@ async fn act(number: usize, State(world): State<World>, context: Context) -> Res
         attempt: context.attempt(),
         hop: context
             .header("leveret-hop")
-            .and_then(HeaderValue::as_int)
+            .map_or(Some(0), HeaderValue::as_int)
             .expect("our own header"),
         announced: context.is_redelivered() || context.header("leveret-resent").is_some(),
         finished: false,

@@ -111,7 +111,7 @@ async fn each_failure_has_its_own_reason() {
 /// Publishes a message as another program would.
 async fn publish(bench: &Bench, message: Message) {
     let target = Target {
-        destination: Destination::queue(bench.queue.name()),
+        destination: Destination::queue(bench.queue.name()).into(),
         declarations: [].into(),
     };
     let publish = Publish {
@@ -141,8 +141,8 @@ async fn what_cannot_be_run_becomes_a_dead_letter_with_its_bytes_intact() {
                 body: body.into(),
                 ..Message::default()
             };
-            message.properties.kind = kind.map(str::to_owned);
-            message.properties.message_id = Some(format!("{kind:?}"));
+            message.properties.kind = kind.map(Into::into);
+            message.properties.message_id = Some(format!("{kind:?}").into());
             publish(&bench, message).await;
         }
 

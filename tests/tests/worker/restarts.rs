@@ -1,6 +1,7 @@
 //! Rolling restarts, over and over.
 
 use leveret::Queue;
+use leveret::envelope::Incoming;
 use leveret_worker::{Context, State};
 
 use crate::kit::*;
@@ -48,7 +49,7 @@ async fn restart_over_and_over(queue: Queue) {
     assert_eq!(bench.dead_letter_count().await, 0);
     let mut numbers: Vec<Vec<u8>> = Vec::new();
     for message in leveret_tests::taker::take_all(&bench.rabbit, bench.queue.name()).await {
-        assert_eq!(message.properties.headers["leveret-attempt"].as_int(), Some(1));
+        assert_eq!(Incoming::read(&message).expect("a job").attempt, 1);
         numbers.push(message.body.to_vec());
     }
     numbers.sort();

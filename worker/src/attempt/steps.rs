@@ -1,14 +1,14 @@
 //! The steps of an attempt: each takes the one inside it and gives an outcome.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::pin::pin;
+use std::task::Poll;
 
 use futures_util::FutureExt;
 use tracing::Span;
 
-use crate::cancellation::Cause;
 use crate::context::Attempt;
 use crate::error;
 use crate::outcome::{AttemptError, BoxError, Outcome};
@@ -26,39 +26,39 @@ pub(super) fn span(attempt: &Attempt) -> Span {
 }
 
 /// A panic is a failure.
-pub(super) async fn caught(step: impl Future<Output = Outcome>) -> Outcome {
-    match AssertUnwindSafe(step).catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(payload) => AttemptError::Panicked(message(payload)).into(),
-    }
+///
+/// This and [`unless`] are poll functions around one pinned step: an `async fn` would hold each step twice, as its argument and as what it
+/// awaits, and a task of a few such layers is many kilobytes to allocate and to copy for every job.
+pub(super) fn caught(step: impl Future<Output = Outcome>) -> impl Future<Output = Outcome> {
+    let caught = AssertUnwindSafe(step).catch_unwind();
+    caught.map(|end| end.unwrap_or_else(|payload| AttemptError::Panicked(message(payload)).into()))
 }
 
-/// The step is dropped when `over` resolves. The drop runs the application's code: this belongs inside [`caught`].
-pub(super) async fn limited(
-    limit: Duration,
-    over: impl Future<Output = ()>,
-    step: impl Future<Output = Outcome>,
-) -> Outcome {
-    tokio::select! {
-        biased;
-        outcome = step => outcome,
-        () = over => AttemptError::TimedOut(limit).into(),
-    }
-}
-
-/// The step is dropped when the handler is asked to stop. The drop runs the application's code: this belongs inside [`caught`].
-pub(super) async fn stoppable(stopped: impl Future<Output = Cause>, step: impl Future<Output = Outcome>) -> Outcome {
-    tokio::select! {
-        biased;
-        outcome = step => outcome,
-        cause = stopped => AttemptError::Interrupted(format!("it was dropped: {cause:?}").into()).into(),
-    }
+/// The step, unless something ends it: then it is dropped. The drop runs the application's code: this belongs inside [`caught`].
+///
+/// The end is made when the step has something to wait for. Most do not: they cost no timer and no listener.
+pub(super) async fn unless<E>(end: impl FnOnce() -> E, step: impl Future<Output = Outcome>) -> Outcome
+where
+    E: Future<Output = Outcome>,
+{
+    let mut step = pin!(step);
+    let (mut end, mut make) = (None, Some(end));
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = step.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        if let Some(make) = make.take() {
+            end = Some(Box::pin(make()));
+        }
+        end.as_mut().map_or(Poll::Pending, |end| end.as_mut().poll(cx))
+    })
+    .await
 }
 
 /// An error is shown to the rules, says all that it has to say, and is dropped. That runs the application's code: this belongs
 /// inside [`caught`].
-pub(super) async fn told(attempt: &Attempt, step: impl Future<Output = Outcome>) -> Outcome {
-    match step.await {
+pub(super) fn told(attempt: &Attempt, outcome: Outcome) -> Outcome {
+    match outcome {
         Outcome::Failed(error) => match judged(attempt, error) {
             Outcome::Failed(error) => Outcome::Failed(error::told(error)),
             outcome => outcome,

@@ -18,8 +18,8 @@ use crate::terms::Retrying;
 use crate::verdict::Ended;
 
 impl Dispatcher {
-    /// Takes a delivery in: recognizes it, lets it join its own earlier run, or puts it in line.
-    pub(super) fn admit(&mut self, delivery: Delivery) {
+    /// Takes a delivery in: recognizes it, lets it join its own earlier run, or puts it in line. `now`: when it came.
+    pub(super) fn admit(&mut self, delivery: Delivery, now: Duration) {
         let Delivery {
             message,
             redelivered,
@@ -28,7 +28,7 @@ impl Dispatcher {
         let lease = self.channels.lease(lease);
         self.setup.pulse.delivered();
         let (incoming, fault) = read(&message);
-        let lease = match self.recognize(&incoming, redelivered, lease) {
+        let lease = match self.recognize(&incoming, redelivered, (lease, now)) {
             Some(lease) => lease,
             None => return,
         };
@@ -47,16 +47,14 @@ impl Dispatcher {
         let halted = self.channels.is_halted();
         let held = Held {
             lease: Some(lease),
-            delivered: self.wires.clock.now(),
+            delivered: now,
             delivery_count: incoming.delivery_count,
             standing,
             attempt: Arc::new(Attempt {
                 timeout: self.timeout(&incoming, entry.as_deref()),
-                retrying: Retrying::new(
-                    entry
-                        .as_ref()
-                        .map_or_else(Arc::default, |entry| Arc::clone(&entry.terms)),
-                ),
+                retrying: entry
+                    .as_ref()
+                    .map_or_else(Retrying::default, |entry| Retrying::new(Arc::clone(&entry.terms))),
                 message,
                 incoming,
                 redelivered,
@@ -80,7 +78,12 @@ impl Dispatcher {
 
     /// Looks whether a redelivery is of a job that was finished here, which is acked unrun, or of one that is in hand, which it
     /// joins. The lease comes back if it is neither.
-    fn recognize(&mut self, incoming: &Incoming, redelivered: bool, lease: ChannelLease) -> Option<ChannelLease> {
+    fn recognize(
+        &mut self,
+        incoming: &Incoming,
+        redelivered: bool,
+        (lease, now): (ChannelLease, Duration),
+    ) -> Option<ChannelLease> {
         let key = if redelivered { Key::of(incoming) } else { None };
         let Some(key) = key else { return Some(lease) };
         if self.memory.knows(&key) {
@@ -89,7 +92,7 @@ impl Dispatcher {
             self.channels.settle(lease, Settlement::Ack);
             return None;
         }
-        match self.hand.adopt(&key, lease, self.wires.clock.now()) {
+        match self.hand.adopt(&key, lease, now) {
             Err(lease) => Some(lease),
             Ok(_) => {
                 tracing::info!(queue = self.setup.plan.queue.name(), job = %incoming.id, "still in hand; the redelivery joins it");

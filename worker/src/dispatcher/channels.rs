@@ -78,6 +78,16 @@ impl Channels {
         self.open.as_ref().is_some_and(|channel| !channel.consumer.is_over())
     }
 
+    /// How much the open consumer fetches.
+    pub(super) fn prefetch(&self) -> Option<u16> {
+        self.open.as_ref().map(|channel| channel.consumer.prefetch())
+    }
+
+    /// Whether it is the open channel that a delivery came on.
+    pub(super) fn is_of_the_open(&self, lease: &ChannelLease) -> bool {
+        self.open.as_ref().is_some_and(|open| open.number == lease.channel)
+    }
+
     /// Whether there is a channel of either kind.
     pub(super) fn are_there(&self) -> bool {
         self.open.is_some() || !self.retired.is_empty()

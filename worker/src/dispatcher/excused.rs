@@ -46,7 +46,7 @@ mod tests {
 
     fn key(number: usize) -> Key {
         let mut message = Message::default();
-        message.properties.message_id = Some(format!("job-{number}"));
+        message.properties.message_id = Some(format!("job-{number}").into());
         message.properties.headers.insert(headers::HOP.to_owned(), 0u32.into());
         Key::of(&Incoming::read(&message).expect("valid")).expect("id and hop")
     }

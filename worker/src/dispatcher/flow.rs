@@ -6,6 +6,9 @@ use crate::health::QueueState;
 use crate::kill_switch::{Change, Evidence, Flow};
 use crate::verdict::Verdict;
 
+/// After so many deliveries on one channel a job that is still in hand holds the others back.
+const HELD_BACK: u64 = 1_000;
+
 /// The reasons of failures that may be the fault of what jobs depend on.
 const FAILURES: [&str; 3] = ["failed", "panicked", "timed_out"];
 
@@ -63,8 +66,16 @@ impl Dispatcher {
     /// How many deliveries to ask for now.
     pub(super) fn prefetch(&self) -> u16 {
         match self.flow() {
-            Flow::Full => self.setup.plan.prefetch,
+            Flow::Full => self.most_in_hand(),
             Flow::Single { .. } | Flow::None { .. } => 1,
+        }
+    }
+
+    /// The same where no kill switch stands against it.
+    pub(super) fn most_in_hand(&self) -> u16 {
+        match self.pace.is_fast() {
+            true => self.setup.plan.fast_prefetch,
+            false => self.setup.plan.prefetch,
         }
     }
 
@@ -84,8 +95,19 @@ impl Dispatcher {
         match self.flow() {
             Flow::None { .. } => Some(Stop::Tripped),
             Flow::Full if single => Some(Stop::Resumed),
+            // The broker binds a prefetch to a consumer for as long as that lives.
+            Flow::Full if self.channels.prefetch().is_some_and(|open| open != self.prefetch()) => Some(Stop::Repaced),
+            Flow::Full if self.is_held_back() => Some(Stop::Repaced),
             _ => None,
         }
+    }
+
+    /// Whether one long job makes all the others dear. What is done before the first that is not is acked as one; behind a long job each ack is a
+    /// frame of its own, which costs the broker more than the delivery. On a new channel there is none before the others. Only one channel is kept
+    /// for that: of many the oldest would be given up, with its job.
+    fn is_held_back(&self) -> bool {
+        let held_back = |(lease, later)| later >= HELD_BACK && self.channels.is_of_the_open(lease);
+        self.pace.is_fast() && !self.channels.keeps_a_retired() && self.hand.oldest().is_some_and(held_back)
     }
 
     /// Most attempts fail: what was not started goes back, and nothing is fetched until the pause is over and what ran is settled.
@@ -133,8 +155,9 @@ impl Dispatcher {
         );
     }
 
-    /// Single jobs have ended well: the consumer that fetches them is done with, and one for all slots takes its place.
-    pub(super) async fn resume(&mut self) -> Next {
+    /// The consumer fetches too few jobs or too many, because single ones have ended well or by the pace of all, or a long job is in the way of
+    /// those after it: it is done with, and one that fetches as many as it should takes its place.
+    pub(super) async fn begin_anew(&mut self) -> Next {
         self.stop_fetching().await;
         Next::AtOnce
     }

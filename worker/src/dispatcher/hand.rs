@@ -144,6 +144,12 @@ impl Hand {
         running.map(|(number, _)| *number).collect()
     }
 
+    /// What settles the oldest, and how many have come after it.
+    pub(super) fn oldest(&self) -> Option<(&ChannelLease, u64)> {
+        let (number, oldest) = self.held.first_key_value()?;
+        Some((oldest.lease.as_ref()?, self.last_number - number))
+    }
+
     /// How many can still be settled.
     pub(super) fn leases(&self) -> impl Iterator<Item = &ChannelLease> {
         self.held.values().filter_map(|held| held.lease.as_ref())

@@ -1,5 +1,6 @@
 //! What names one message of one job: [`Key`].
 
+use leveret::JobId;
 use leveret::envelope::Incoming;
 
 /// One message: its job's id and which republish it is. Only messages that Leveret published have one: a foreign
@@ -7,7 +8,7 @@ use leveret::envelope::Incoming;
 /// job was made belongs to it: an application may use an id again, though it should not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    id: String,
+    id: JobId,
     hop: u32,
     made_at: Option<u64>,
 }
@@ -17,7 +18,7 @@ impl Key {
     pub(crate) fn of(incoming: &Incoming) -> Option<Self> {
         let hop = incoming.hop?;
         incoming.id.is_stable().then(|| Self {
-            id: incoming.id.as_str().to_owned(),
+            id: incoming.id.clone(),
             hop,
             made_at: incoming.made_at,
         })
@@ -32,7 +33,7 @@ mod tests {
 
     fn message(id: Option<&str>, hop: Option<i64>) -> Incoming {
         let mut message = Message::default();
-        message.properties.message_id = id.map(str::to_owned);
+        message.properties.message_id = id.map(Into::into);
         if let Some(hop) = hop {
             message
                 .properties

@@ -6,7 +6,8 @@
 //! takes a job's place, `drain` ends in order, `overdue` explains what the broker does about a job that was held for too long. `hand` holds the deliveries that are not settled yet, `channels` what they are
 //! settled on, `memory` what was finished, `orphans` what runs on without a lease, `excused` what was lost or given back. `suspects` deals with
 //! jobs that may have crashed their workers, by what `suspicion` says of them; `hush` makes room for those of other dispatchers;
-//! `flow` obeys the kill switch; `lookout` finds consumers that are dead without anybody having said so, as `silence` tells it.
+//! `flow` obeys the kill switch; `pace` tells how far ahead jobs are fetched;
+//! `lookout` finds consumers that are dead without anybody having said so, as `silence` tells it.
 
 mod admit;
 mod channels;
@@ -20,6 +21,7 @@ mod lookout;
 mod memory;
 mod orphans;
 mod overdue;
+mod pace;
 mod replace;
 mod settle;
 mod silence;
@@ -57,6 +59,7 @@ use hand::Hand;
 use lookout::Lookout;
 use memory::Memory;
 use overdue::Taking;
+use pace::Pace;
 use silence::{Silence, Silent};
 use subscribe::leaving;
 pub(crate) use suspicion::CRASHES;
@@ -132,6 +135,7 @@ pub(crate) struct Dispatcher {
     excused: Excused,
     /// Where the queue has a kill switch.
     breaker: Option<Breaker>,
+    pace: Pace,
     silence: Silence,
     tasks: Tasks,
     /// While it holds jobs or may be given some. Not of suspects, which ask for the worker instead.
@@ -162,6 +166,8 @@ enum Stop {
     Tripped,
     /// The kill switch: they no longer do.
     Resumed,
+    /// Jobs have turned out faster or slower than those before, and as many are to be fetched as suits them; or one is long among short ones.
+    Repaced,
     /// The consumer is dead, and nobody has said so.
     Silent(Silent),
 }
@@ -200,9 +206,10 @@ impl Dispatcher {
             successors,
         };
         Self {
-            memory: Memory::new(setup.plan.prefetch),
+            memory: Memory::new(setup.plan.fast_prefetch),
             hand: Hand::new(setup.load.clone()),
             breaker: setup.plan.kill_switch.map(Breaker::new),
+            pace: Pace::new(setup.plan.concurrency, setup.plan.fast_prefetch),
             silence: Silence::new(setup.role),
             setup,
             wires,
@@ -300,7 +307,7 @@ impl Dispatcher {
 
     /// Why the jobs that wait for their successors cannot get on, if they are half of what may be in hand.
     fn stuck(&self, publishing: &LinkState) -> Option<String> {
-        if self.tasks.sendings.len() * 2 < usize::from(self.setup.plan.prefetch) {
+        if self.tasks.sendings.len() * 2 < usize::from(self.most_in_hand()) {
             return None;
         }
         match publishing {
@@ -316,7 +323,7 @@ impl Dispatcher {
             Stop::Shutdown => return Next::Leave,
             Stop::Hushed => return self.hush().await,
             Stop::Tripped => return self.pause().await,
-            Stop::Resumed => return self.resume().await,
+            Stop::Resumed | Stop::Repaced => return self.begin_anew().await,
             Stop::Silent(silent) => self.replace_silent(&silent).await,
             Stop::Cancelled => {
                 self.taken_back(&Taking::ConsumerCancelled);

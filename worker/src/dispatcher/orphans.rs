@@ -42,7 +42,7 @@ mod tests {
 
     fn key(hop: u32) -> Key {
         let mut message = Message::default();
-        message.properties.message_id = Some("job".to_owned());
+        message.properties.message_id = Some("job".into());
         message.properties.headers.insert(headers::HOP.to_owned(), hop.into());
         Key::of(&Incoming::read(&message).expect("valid")).expect("id and hop")
     }

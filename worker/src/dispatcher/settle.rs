@@ -35,7 +35,7 @@ impl Dispatcher {
         let attempt = &self.hand.get_mut(number)?.attempt;
         let before = suspicion::number(&attempt.message, headers::UNKNOWN);
         let (id, left) = (&attempt.incoming.id, times.checked_sub(before.saturating_add(1))?);
-        tracing::warn!(job = name, %id, ?wait, left, "no handler is registered for it here; it is put off");
+        tracing::warn!(job = %name, %id, ?wait, left, "no handler is registered for it here; it is put off");
         Some(Purpose::Unknown {
             after: wait,
             times: before.saturating_add(1),
@@ -45,7 +45,8 @@ impl Dispatcher {
     /// Does what an end comes to.
     pub(super) fn act_on(&mut self, number: u64, ended: Ended) {
         let Some(held) = self.hand.get_mut(number) else { return };
-        let tries = held.attempt.tries(self.wires.clock.wall());
+        let clock = self.wires.clock;
+        let tries = held.attempt.tries(|| clock.wall());
         let verdict = verdict(ended, tries, fastrand::f64());
         log(&held.attempt, &verdict);
         self.report.note(&verdict);

@@ -23,9 +23,11 @@ impl Dispatcher {
     /// Ends come before deliveries: they free slots, and what was finished must be known before it is delivered again.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stop>> {
         let mut progress = false;
+        let now = self.wires.clock.now();
         while let Poll::Ready(Some(finished)) = self.tasks.attempts.poll_join_next(cx) {
             progress = true;
             if let Ok((number, ended)) = finished {
+                self.take_time(number, now);
                 self.attempt_ended(number, ended);
             }
         }
@@ -41,7 +43,7 @@ impl Dispatcher {
             && let Poll::Ready(event) = self.channels.poll_event(cx)
         {
             progress = true;
-            stop = self.event(event);
+            stop = self.event(event, now);
         }
         progress |= self.alarm_rang(cx);
         progress |= self.lingered(cx);
@@ -65,10 +67,10 @@ impl Dispatcher {
         self.leave_if_empty();
     }
 
-    fn event(&mut self, event: ConsumerEvent) -> Option<Stop> {
+    fn event(&mut self, event: ConsumerEvent, now: Duration) -> Option<Stop> {
         match event {
             ConsumerEvent::Delivery(delivery) => {
-                self.admit(delivery);
+                self.admit(delivery, now);
                 None
             }
             ConsumerEvent::Cancelled => Some(Stop::Cancelled),
@@ -96,13 +98,21 @@ impl Dispatcher {
         let Some(held) = self.hand.get_mut(number) else { return };
         let Stage::Waiting(entry) = &held.stage else { return };
         let (entry, attempt) = (entry.clone(), held.attempt.clone());
-        if attempt.wanted(self.wires.clock.wall()) == Some(Duration::ZERO) {
+        if attempt.wanted(|| self.wires.clock.wall()) == Some(Duration::ZERO) {
             return self.attempt_ended(number, Ended::Expired);
         }
         held.stage = Stage::Running(entry.clone());
         self.tasks
             .attempts
             .spawn(async move { (number, attempt::run(&entry.pipeline, attempt).await) });
+    }
+
+    /// What the end of an attempt says of the pace of all.
+    fn take_time(&mut self, number: u64, now: Duration) {
+        if let Some(held) = self.hand.get_mut(number) {
+            let size = held.attempt.message.body.len();
+            self.pace.ended(now.saturating_sub(held.delivered), size, now);
+        }
     }
 
     /// Returns the jobs that have waited too long for a slot: somewhere else there may be one.
@@ -121,6 +131,7 @@ impl Dispatcher {
                 && let Some(number) = self.hand.next_waiting()
             {
                 self.report.returned += 1;
+                self.pace.waited_too_long();
                 self.give_back(number);
             }
         }

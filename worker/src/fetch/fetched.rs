@@ -140,14 +140,14 @@ impl Pulled {
             let name = name.map(str::to_owned);
             return Err(Ended::OtherType { name, wanted: J::NAME });
         }
-        if self.attempt.wanted(self.clock.wall()) == Some(Duration::ZERO) {
+        if self.attempt.wanted(|| self.clock.wall()) == Some(Duration::ZERO) {
             return Err(Ended::Expired);
         }
         Incoming::job::<J>(&self.attempt.message.body).map_err(|error| Ended::Undecodable(error.to_string()))
     }
 
     pub(super) async fn settle(self, ended: Ended) -> Result<Settled, FetchError> {
-        let tries = self.attempt.tries(self.clock.wall());
+        let tries = self.attempt.tries(|| self.clock.wall());
         let (reply, answer) = oneshot::channel();
         let decision = Decision {
             verdict: verdict(ended, tries, fastrand::f64()),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use leveret::Queue;
 
-use crate::config::{self, DEFAULT_CONCURRENCY, LONG_JOB, MAX_PREFETCH, QueuePlan, QueueSetting, Settings};
+use crate::config::{
+    self, DEFAULT_CONCURRENCY, FAST_PREFETCH, LONG_JOB, MAX_PREFETCH, QueuePlan, QueueSetting, Settings,
+};
 use crate::handler::JobSpec;
 use crate::kill_switch::KillSwitch;
 
@@ -125,6 +127,8 @@ fn finish(sketch: &Sketch<'_>, settings: &Settings, problems: &mut Vec<String>) 
         queue: sketch.queue.clone(),
         concurrency,
         prefetch,
+        // What the application has set holds.
+        fast_prefetch: sketch.prefetch.unwrap_or(FAST_PREFETCH).max(prefetch),
         longest_wait: longest_hold
             .saturating_sub(longest_timeout)
             .clamp(SHORTEST_WAIT, LONG_JOB),

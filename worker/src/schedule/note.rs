@@ -59,9 +59,9 @@ impl Note {
             Kind::Call => CALL,
             Kind::Baton => BATON,
         };
-        properties.kind = Some(kind.to_owned());
-        properties.message_id = Some(format!("{}/{}", self.by, self.serial));
-        properties.app_id = Some("leveret".to_owned());
+        properties.kind = Some(kind.into());
+        properties.message_id = Some(format!("{}/{}", self.by, self.serial).into());
+        properties.app_id = Some("leveret".into());
         let headers = &mut properties.headers;
         headers.insert(LAST.to_owned(), self.last.into());
         if let Some(next) = self.next {
@@ -128,7 +128,7 @@ mod tests {
         message.properties.headers.remove(LAST);
         assert_eq!(Note::read(&message), None);
         let mut message = note(Kind::Baton, 1, 1).to_message();
-        message.properties.kind = Some("send_welcome".to_owned());
+        message.properties.kind = Some("send_welcome".into());
         assert_eq!(Note::read(&message), None);
         assert_eq!(Note::read(&Message::default()), None);
     }

@@ -196,7 +196,7 @@ fn log_failure(successor: &Successor, fate: &Fate, tries: u32) {
     tracing::warn!(
         destination = successor.target.destination.routing_key,
         purpose = ?successor.purpose,
-        job = successor.message.properties.message_id,
+        job = successor.message.properties.message_id.as_deref(),
         tries,
         why = told(fate),
         "a successor was not confirmed; the job is held and it is tried again"

@@ -137,7 +137,16 @@ impl Successors {
     /// Why there can be none, in words.
     pub(crate) fn make(&self, attempt: &Attempt, purpose: Purpose, why: &Republish) -> Result<Successor, String> {
         let incoming = &attempt.incoming;
-        let mut message = republish(&attempt.message, &incoming.id, incoming.attempt, why);
+        let republished = || {
+            let mut message = republish(&attempt.message, &incoming.id, incoming.attempt, why);
+            if incoming.hop.is_some() {
+                // A job of Leveret's says where it belongs once it may lie elsewhere.
+                let origin = message.properties.headers.entry(headers::ORIGIN.to_owned());
+                origin.or_insert_with(|| self.queue().into());
+            }
+            message
+        };
+        let mut message = republished();
         let wait = purpose.wait();
         if !wait.is_zero() {
             set_due(&mut message, self.clock.wall() + wait.min(LONGEST_WAIT));
@@ -151,7 +160,7 @@ impl Successors {
             Ok(message) => message,
             // Where the broker may lose what it dead-letters, the copy goes without the application's headers.
             Err(_) if purpose == Purpose::DeadLetter && self.broker_may_lose() => {
-                let mut bare = republish(&attempt.message, &incoming.id, incoming.attempt, why);
+                let mut bare = republished();
                 bare.properties
                     .headers
                     .retain(|name, _| name.starts_with(headers::PREFIX));

@@ -100,7 +100,7 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) async fn perform(self) -> Ran {
         let ended = self.end().await;
-        let tries = self.attempt.tries(SystemTime::now());
+        let tries = self.attempt.tries(SystemTime::now);
         if let Some(rabbit) = self.rabbit {
             // What the handler handed over and did not wait for is part of what it did.
             rabbit.enqueues().emptied().await;
@@ -113,7 +113,7 @@ impl Prepared {
 
     /// Runs the handler, and asks it to stop if and when that is wanted.
     async fn end(&self) -> Ended {
-        if self.attempt.wanted(SystemTime::now()) == Some(Duration::ZERO) {
+        if self.attempt.wanted(SystemTime::now) == Some(Duration::ZERO) {
             return Ended::Expired;
         }
         let mut running = pin!(attempt::run(&self.pipeline, self.attempt.clone()));

@@ -333,3 +333,27 @@ async fn the_extractors_of_a_blocking_handler_are_under_its_limit_as_well() {
     assert_eq!(text(&dead, "leveret-failure-reason"), "timed_out");
     assert_eq!(running.stop_mail().await.left_unacked, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_async_handler_that_blocks_its_thread_stalls_no_other_job_while_a_thread_is_free() {
+    // Given a handler that blocks one of two threads, against all advice
+    let stand = Stand::new();
+    let (barrier, open) = barrier();
+    let handler = async |note: Note, State(barrier): State<Barrier>| {
+        if note.number == 0 {
+            barrier.wait();
+        }
+    };
+    stand.enqueue(0..300).await;
+    let running = Running::start(stand.worker().state(barrier).register(handler)).await;
+
+    // When all other jobs are to be run, on the other thread
+    // Then they are, and are settled
+    let others = stand.wait_for("mail", |depth| (depth.unacked, depth.ready) == (1, 0));
+    let others = tokio::time::timeout(Duration::from_secs(60), others).await;
+    drop(open);
+    others.expect("one thread is free");
+    stand.wait_for_empty("mail").await;
+    let report = running.stop().await;
+    assert_eq!(report.queue("mail").map(|mail| mail.completed), Some(300));
+}

@@ -50,7 +50,7 @@ async fn a_header_that_cannot_be_read_makes_a_dead_letter_that_keeps_its_id() {
     let stand = Stand::new();
     let running = Running::start(stand.worker().register(async |_: Note| {})).await;
     let mut message = foreign(Some("note"), br#"{"number": 7}"#);
-    message.properties.message_id = Some("mine".to_owned());
+    message.properties.message_id = Some("mine".into());
     message
         .properties
         .headers

@@ -140,7 +140,7 @@ pub(crate) fn foreign(kind: Option<&str>, body: &'static [u8]) -> Message {
         body: body.into(),
         ..Message::default()
     };
-    message.properties.kind = kind.map(str::to_owned);
+    message.properties.kind = kind.map(Into::into);
     message
 }
 

@@ -16,6 +16,7 @@ mod kit;
 mod leases;
 mod middleware;
 mod outcomes;
+mod pace;
 mod pausing;
 mod queues;
 mod retrying;

@@ -44,6 +44,7 @@ async fn a_job_that_fails_is_tried_again_and_then_becomes_an_annotated_dead_lett
     assert_eq!(text(&dead, "leveret-failure-error"), "no 7 today");
     assert_eq!(text(&dead, "leveret-failure-queue"), "mail");
     assert_eq!(text(&dead, "leveret-failure-worker"), "tests");
+    assert_eq!(text(&dead, "leveret-origin"), "mail");
     assert_eq!(
         (int(&dead, "leveret-attempt"), int(&dead, "leveret-hop")),
         (Some(3), Some(3))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leveret::envelope::Incoming;
 use leveret::{Job, Queue};
 use leveret_worker::{Cause, Context, QueueState, State};
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,7 @@ async fn a_handler_that_gives_up_at_the_shutdown_spends_no_attempt() {
     let mail = report.queue("mail").expect("consumed");
     assert_eq!((mail.interrupted, mail.failed, mail.retried), (1, 0, 0));
     let message = stand.broker.messages("mail").remove(0);
-    assert_eq!(int(&message, "leveret-attempt"), Some(1));
+    assert_eq!(Incoming::read(&message).expect("a job").attempt, 1);
 }
 
 #[tokio::test(start_paused = true)]

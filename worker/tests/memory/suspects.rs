@@ -386,7 +386,7 @@ async fn without_its_queue_a_suspect_is_run_as_it_came() {
         .unwrap()
         .to_message(&leveret::envelope::Limits::default())
         .unwrap();
-    message.properties.message_id = Some("seven".to_owned());
+    message.properties.message_id = Some("seven".into());
     let (probe, mut watch) = probe();
     for _ in 0..2 {
         let dying = Stand::on(stand.broker.clone(), TopologyMode::Declare);

@@ -60,9 +60,9 @@ fn check(destination: &Destination, message: &Message) -> Result<(), BrokerError
         &p.reply_to,
         &p.app_id,
     ];
-    let texts = texts.into_iter().flatten().chain(names);
-    let texts = texts.map(String::len).chain([longest_name(&p.headers)]);
-    if let Some(length) = texts.filter(|length| *length > MAX_SHORT_STRING).max() {
+    let texts = texts.into_iter().flatten().map(|text| text.len());
+    let lengths = texts.chain(names.map(String::len)).chain([longest_name(&p.headers)]);
+    if let Some(length) = lengths.filter(|length| *length > MAX_SHORT_STRING).max() {
         return Err(refusal::too_long(length));
     }
     match message.header_size() > DEFAULT_FRAME_MAX {

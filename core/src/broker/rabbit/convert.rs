@@ -6,6 +6,7 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use super::error::short;
 use crate::broker::{Argument, Arguments, BrokerError};
 use crate::message::{HeaderValue, Headers, Properties};
+use crate::text::Text;
 
 /// Written to disk before it is confirmed.
 const PERSISTENT: u8 = 2;
@@ -13,26 +14,26 @@ const PERSISTENT: u8 = 2;
 /// How deep tables may be nested before the rest is left out: a foreign producer shall not decide how much stack we use.
 const MAX_DEPTH: usize = 32;
 
-/// Sets one text property.
-type With = fn(BasicProperties, ShortString) -> BasicProperties;
-
 /// The properties of a message to publish: ours, and persistent.
 pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, BrokerError> {
     let mut amqp = BasicProperties::default().with_delivery_mode(PERSISTENT);
-    let texts: [(&Option<String>, With); 7] = [
-        (&properties.message_id, BasicProperties::with_message_id),
-        (&properties.kind, BasicProperties::with_type),
-        (&properties.content_type, BasicProperties::with_content_type),
-        (&properties.content_encoding, BasicProperties::with_content_encoding),
-        (&properties.correlation_id, BasicProperties::with_correlation_id),
-        (&properties.reply_to, BasicProperties::with_reply_to),
-        (&properties.app_id, BasicProperties::with_app_id),
-    ];
-    for (text, with) in texts {
-        if let Some(text) = text {
-            amqp = with(amqp, short(text)?);
-        }
+    // Each step moves all properties: only what is set takes one.
+    macro_rules! set {
+        ($($text:ident: $with:ident),*) => {$(
+            if let Some(text) = &properties.$text {
+                amqp = amqp.$with(short(text)?);
+            }
+        )*};
     }
+    set!(
+        message_id: with_message_id,
+        kind: with_type,
+        content_type: with_content_type,
+        content_encoding: with_content_encoding,
+        correlation_id: with_correlation_id,
+        reply_to: with_reply_to,
+        app_id: with_app_id
+    );
     if let Some(timestamp) = properties.timestamp {
         amqp = amqp.with_timestamp(timestamp);
     }
@@ -47,7 +48,7 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, Broker
 
 /// The properties of a message that was delivered.
 pub(super) fn from_amqp(amqp: &BasicProperties) -> Properties {
-    let text = |value: &Option<ShortString>| value.as_ref().map(|value| value.as_str().to_owned());
+    let text = |value: &Option<ShortString>| value.as_ref().map(|value| Text::from(value.as_str()));
     Properties {
         message_id: text(amqp.message_id()),
         kind: text(amqp.kind()),
@@ -176,7 +177,7 @@ mod tests {
         #[test]
         fn what_is_published_is_what_is_received(
             headers in proptest::collection::btree_map(".{0,10}", value(), 0..8),
-            text in proptest::option::of(".{0,60}"),
+            text in proptest::option::of(".{0,60}".prop_map(Text::from)),
             number in proptest::option::of(any::<u8>()),
         ) {
             let properties = Properties {

@@ -11,9 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, PublisherConfirm};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 
 use super::error::{self, short, within};
 use super::line::Line;
@@ -28,11 +30,13 @@ const OPTIONS: BasicPublishOptions = BasicPublishOptions {
     immediate: false,
 };
 
-type Sending = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
-
-pub(super) struct RabbitPublisher {
+/// `S` is the future of `send`, which has no name.
+struct RabbitPublisher<S> {
     channel: Arc<Channel>,
-    sending: VecDeque<(u64, Sending)>,
+    send: fn(Outgoing) -> S,
+    sending: VecDeque<(u64, Pin<Box<S>>)>,
+    /// Places of publishes that are written, to be used again: they are large enough for an allocator to take its time.
+    places: Vec<Pin<Box<S>>>,
     confirming: FuturesUnordered<Confirming>,
     loss: Loss,
     signal: Arc<Signal>,
@@ -41,26 +45,65 @@ pub(super) struct RabbitPublisher {
     _line: Arc<Line>,
 }
 
-impl RabbitPublisher {
-    pub(super) async fn open(line: Arc<Line>) -> Result<Self, BrokerError> {
-        let channel = line.open_channel().await?;
-        Self::on(channel, line).await
-    }
+/// One publish, as the client library takes it.
+struct Outgoing {
+    channel: Arc<Channel>,
+    exchange: ShortString,
+    key: ShortString,
+    properties: BasicProperties,
+    body: Bytes,
+}
 
-    /// Publishes on a channel that is open already.
-    pub(super) async fn on(channel: Channel, line: Arc<Line>) -> Result<Self, BrokerError> {
-        let selecting = channel.confirm_select(ConfirmSelectOptions::default());
-        within(line.deadlines.rpc, "opening a channel for publishing", selecting).await?;
+async fn send(outgoing: Outgoing) -> lapin::Result<PublisherConfirm> {
+    let Outgoing {
+        channel,
+        exchange,
+        key,
+        properties,
+        body,
+    } = outgoing;
+    channel.basic_publish(exchange, key, OPTIONS, &body, properties).await
+}
+
+/// Opens a channel to publish on.
+pub(super) async fn open(line: Arc<Line>) -> Result<Box<dyn Publisher>, BrokerError> {
+    let channel = line.open_channel().await?;
+    on(channel, line).await
+}
+
+/// Publishes on a channel that is open already.
+pub(super) async fn on(channel: Channel, line: Arc<Line>) -> Result<Box<dyn Publisher>, BrokerError> {
+    let selecting = channel.confirm_select(ConfirmSelectOptions::default());
+    within(line.deadlines.rpc, "opening a channel for publishing", selecting).await?;
+    Ok(Box::new(RabbitPublisher::new(channel, line, send)))
+}
+
+impl<S: Future<Output = lapin::Result<PublisherConfirm>>> RabbitPublisher<S> {
+    fn new(channel: Channel, line: Arc<Line>, send: fn(Outgoing) -> S) -> Self {
         let signal = Arc::new(Signal::default());
-        Ok(Self {
+        Self {
             channel: Arc::new(channel),
+            send,
             sending: VecDeque::new(),
+            places: Vec::new(),
             confirming: FuturesUnordered::new(),
             loss: Loss::default(),
             waker: signal.waker(),
             signal,
             _line: line,
-        })
+        }
+    }
+
+    /// A place with this publish in it.
+    fn place(&mut self, outgoing: Outgoing) -> Pin<Box<S>> {
+        let sending = (self.send)(outgoing);
+        match self.places.pop() {
+            Some(mut place) => {
+                place.set(sending);
+                place
+            }
+            None => Box::pin(sending),
+        }
     }
 
     /// Moves what is written from `sending` to `confirming`. `true` if anything was.
@@ -74,7 +117,7 @@ impl RabbitPublisher {
                 Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
                 Poll::Ready(Err(cause)) => self.loss.record(&cause),
             }
-            self.sending.pop_front();
+            self.places.extend(self.sending.pop_front().map(|(_, place)| place));
             moved = true;
         }
         moved
@@ -94,7 +137,7 @@ impl RabbitPublisher {
     }
 }
 
-impl Publisher for RabbitPublisher {
+impl<S: Future<Output = lapin::Result<PublisherConfirm>> + Send> Publisher for RabbitPublisher<S> {
     fn publish(&mut self, tag: u64, destination: &Destination, message: &Message) -> Result<(), BrokerError> {
         let (exchange, key) = (short(&destination.exchange)?, short(&destination.routing_key)?);
         let properties = convert::to_amqp(&message.properties)?;
@@ -103,15 +146,24 @@ impl Publisher for RabbitPublisher {
             let text = format!("its properties and headers take more than a frame of {DEFAULT_FRAME_MAX} bytes");
             return Err(BrokerError::new(BrokerErrorKind::Protocol, text));
         }
-        let (channel, body) = (Arc::clone(&self.channel), message.body.clone());
-        let mut sending: Sending =
-            Box::pin(async move { channel.basic_publish(exchange, key, OPTIONS, &body, properties).await });
+        let mut sending = self.place(Outgoing {
+            channel: Arc::clone(&self.channel),
+            exchange,
+            key,
+            properties,
+            body: message.body.clone(),
+        });
         // The first poll takes the delivery tag and queues all frames. It happens here, in the order of the calls, and
         // never on two threads at once: that alone pairs confirms with publishes.
         match quiet::call(|| sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
             Poll::Pending => self.sending.push_back((tag, sending)),
-            Poll::Ready(Ok(confirm)) => self.confirming.push(Confirming { tag, confirm }),
-            Poll::Ready(Err(cause)) => self.loss.record(&cause),
+            Poll::Ready(written) => {
+                self.places.push(sending);
+                match written {
+                    Ok(confirm) => self.confirming.push(Confirming { tag, confirm }),
+                    Err(cause) => self.loss.record(&cause),
+                }
+            }
         }
         self.signal.wake_task();
         Ok(())
@@ -185,7 +237,7 @@ impl Future for Confirming {
     }
 }
 
-impl fmt::Debug for RabbitPublisher {
+impl<S> fmt::Debug for RabbitPublisher<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RabbitPublisher")
             .field("channel", &self.channel.id())

@@ -12,7 +12,7 @@ use super::consumer::RabbitConsumer;
 use super::convert::arguments;
 use super::error::{short, within};
 use super::line::Line;
-use super::publisher::RabbitPublisher;
+use super::publisher;
 use super::puller::RabbitPuller;
 use crate::broker::{
     Argument, BrokerError, Consumer, Declaration, Duplex, ExchangeKind, Health, Publisher, Puller, QueueDepth, Session,
@@ -124,7 +124,7 @@ impl Session for RabbitSession {
     }
 
     async fn publisher(&self) -> Result<Box<dyn Publisher>, BrokerError> {
-        Ok(Box::new(RabbitPublisher::open(Arc::clone(&self.line)).await?))
+        publisher::open(Arc::clone(&self.line)).await
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
@@ -160,9 +160,9 @@ impl Session for RabbitSession {
     async fn duplex(&self, queue: &str, prefetch: u16) -> Result<Duplex, BrokerError> {
         let channel = self.line.open_channel().await?;
         // First of all the confirms: a delivery may be answered with a publish as soon as it comes.
-        let publisher = RabbitPublisher::on(channel.clone(), Arc::clone(&self.line)).await?;
+        let publisher = publisher::on(channel.clone(), Arc::clone(&self.line)).await?;
         let consumer = RabbitConsumer::on(channel, Arc::clone(&self.line), queue, prefetch).await?;
-        Ok(Duplex::new(Box::new(consumer), Box::new(publisher)))
+        Ok(Duplex::new(Box::new(consumer), publisher))
     }
 
     fn health(&self) -> watch::Receiver<Health> {

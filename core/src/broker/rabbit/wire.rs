@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use super::heard::Ear;
 use super::screen::Screen;
 
-/// How much is read at once of what is not passed on as it is.
-const PIECE: usize = 4_096;
+/// How much is read at once of what is not passed on as it is: some fifty short messages.
+const PIECE: usize = 16 * 1_024;
 
 /// A stream of our own, so that TLS is ours as well: the client library's has no precise errors, and settles for a crypto provider of
 /// the whole process.
@@ -20,6 +20,8 @@ pub(super) struct Wire {
     stream: Stream,
     /// What comes in goes through it.
     screen: Screen,
+    /// Where it is read to first. Kept, so that it need not be cleared for each read.
+    piece: Box<[u8]>,
     ear: Ear,
 }
 
@@ -35,6 +37,7 @@ impl Wire {
         Self {
             stream,
             screen: Screen::default(),
+            piece: vec![0; PIECE].into(),
             ear,
         }
     }
@@ -48,29 +51,28 @@ impl Wire {
             }
             let direct = self.screen.may_pass().min(buffer.len());
             if direct > 0 {
-                let read = ready!(self.take(cx, &mut buffer[..direct]))?;
+                let read = ready!(take(&mut self.stream, &mut self.ear, cx, &mut buffer[..direct]))?;
                 self.screen.passed(read);
                 return Poll::Ready(Ok(read));
             }
-            let mut piece = [0; PIECE];
-            let read = ready!(self.take(cx, &mut piece))?;
-            self.screen.take_in(&piece[..read]);
+            let read = ready!(take(&mut self.stream, &mut self.ear, cx, &mut self.piece))?;
+            self.screen.take_in(&self.piece[..read]);
             if read == 0 {
                 self.screen.end();
                 return Poll::Ready(Ok(self.screen.give(buffer)));
             }
         }
     }
+}
 
-    /// What there is on the stream.
-    fn take(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = ready!(self.stream.read(cx, buffer));
-        match &read {
-            Ok(read) => self.ear.hear(&buffer[..*read]),
-            Err(_) => self.ear.end(),
-        }
-        Poll::Ready(read)
+/// What there is on the stream, not unheard.
+fn take(stream: &mut Stream, ear: &mut Ear, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    let read = ready!(stream.read(cx, buffer));
+    match &read {
+        Ok(read) => ear.hear(&buffer[..*read]),
+        Err(_) => ear.end(),
     }
+    Poll::Ready(read)
 }
 
 impl Stream {

@@ -44,9 +44,9 @@ proptest! {
     ) {
         let mut letter = Message { body: body.into(), ..Message::default() };
         let mut texts = texts.into_iter();
-        let mut text = || texts.next().flatten();
+        let mut text = || texts.next().flatten().map(Into::into);
         letter.properties = Properties {
-            message_id: Some(id),
+            message_id: Some(id.into()),
             kind: text(),
             content_type: text(),
             content_encoding: text(),
@@ -77,8 +77,8 @@ fn the_format_is_as_documented() {
         body: br#"{"user_id":  7}"#.as_slice().into(),
         ..Message::default()
     };
-    letter.properties.message_id = Some("welcome-7".to_owned());
-    letter.properties.kind = Some("send_welcome".to_owned());
+    letter.properties.message_id = Some("welcome-7".into());
+    letter.properties.kind = Some("send_welcome".into());
     letter.properties.timestamp = Some(9);
     for (name, value) in [
         ("leveret-hop", HeaderValue::Int(7)),

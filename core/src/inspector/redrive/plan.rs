@@ -60,7 +60,7 @@ fn way(
     }
     // Whatever it is declared as: it exists, or the message comes back as unroutable.
     let target = Target {
-        destination: Destination::queue(&name),
+        destination: Destination::queue(&name).into(),
         declarations: std::sync::Arc::from([]),
     };
     Ok((name, target))

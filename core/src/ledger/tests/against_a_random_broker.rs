@@ -71,7 +71,7 @@ impl World {
             }
             Step::Send => {
                 while let Some((tag, destination, message)) = desk.ledger.next_to_send() {
-                    let id = message.properties.message_id.clone().expect("set");
+                    let id = String::from(message.properties.message_id.clone().expect("set"));
                     assert!(!self.results.contains_key(&id), "{id} is over");
                     let line = self.first_sent.entry(destination.routing_key.clone()).or_default();
                     if self.ever_sent.insert(id.clone()) {

@@ -5,19 +5,19 @@ use super::*;
 /// A job for `mail` that is due at a time since the Unix epoch, as it was sent off at the epoch.
 fn delayed(desk: &mut Desk, id: &str, due: Duration) -> u64 {
     let mut message = Message::default();
-    message.properties.message_id = Some(id.to_owned());
+    message.properties.message_id = Some(id.into());
     let millis = i64::try_from(due.as_millis()).expect("soon");
     message
         .properties
         .headers
         .insert(headers::DUE.to_owned(), millis.into());
-    desk.ledger.accept(NewEntry {
+    desk.ledger.accept(Entry::new(NewEntry {
         id: JobId::new(id).expect("valid"),
         target: crate::topology::Topology::new("leveret").delayed(&crate::queue::Queue::new("mail"), due),
         message,
         deadline: FAR,
         waiter: id.to_owned(),
-    })
+    }))
 }
 
 /// Sends the next and tells by which exchange.

@@ -34,7 +34,7 @@ fn due_jobs_of_a_queue_with_a_length_limit_go_beside_it() {
     let (mut work, due) = (arguments_of(&plan, "mail"), arguments_of(&plan, "mail.due"));
     assert_eq!(work.remove("x-max-length"), Some(Argument::Int(9)));
     assert_eq!(work, due);
-    assert_eq!(topology.due(&bounded).destination, Destination::queue("mail.due"));
+    assert_eq!(*topology.due(&bounded).destination, Destination::queue("mail.due"));
     let delayed = topology.delayed(&bounded, Duration::from_secs(1));
     assert!(delayed.destination.routing_key.ends_with(".mail\u{1f}due"));
     assert_eq!(topology.due(&Queue::new("mail")), topology.work(&Queue::new("mail")));

@@ -34,7 +34,7 @@ pub fn check(input: &[u8]) {
         && one.name() != other.name()
     {
         let wait = Duration::from_millis(wait.max(1));
-        let keys = [&one, &other].map(|queue| topology.delayed(queue, wait).destination.routing_key);
+        let keys = [&one, &other].map(|queue| topology.delayed(queue, wait).destination.routing_key.clone());
         assert_ne!(keys[0], keys[1], "two queues, one key");
     }
 }
@@ -42,7 +42,7 @@ pub fn check(input: &[u8]) {
 fn leads_there(topology: &Topology, queue: &Queue, wait: Duration) {
     let destination = topology.delayed(queue, wait).destination;
     if wait.is_zero() {
-        assert_eq!(destination, Destination::queue(queue.name()));
+        assert_eq!(destination, Destination::queue(queue.name()).into());
         return;
     }
     assert_eq!(topology.arrives_in(&destination).as_deref(), Some(queue.name()));

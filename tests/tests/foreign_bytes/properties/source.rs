@@ -177,13 +177,13 @@ impl<'a> Source<'a> {
     pub fn message(mut self) -> Message {
         let mut message = Message::default();
         let properties = &mut message.properties;
-        properties.message_id = self.optional_text();
-        properties.kind = self.optional_text();
-        properties.content_type = self.optional_text();
-        properties.content_encoding = self.optional_text();
-        properties.correlation_id = self.optional_text();
-        properties.reply_to = self.optional_text();
-        properties.app_id = self.optional_text();
+        properties.message_id = self.optional_text().map(Into::into);
+        properties.kind = self.optional_text().map(Into::into);
+        properties.content_type = self.optional_text().map(Into::into);
+        properties.content_encoding = self.optional_text().map(Into::into);
+        properties.correlation_id = self.optional_text().map(Into::into);
+        properties.reply_to = self.optional_text().map(Into::into);
+        properties.app_id = self.optional_text().map(Into::into);
         properties.timestamp = (!self.one_in(2)).then(|| self.number().cast_unsigned());
         properties.priority = (!self.one_in(2)).then(|| self.byte());
         properties.headers = self.table_at(0);

@@ -266,7 +266,7 @@ fn outcome(publication: Publication, to: &Destination, message: &Message) -> Out
     match publication {
         Publication::Stored => Outcome::Acked,
         Publication::Refused => Outcome::Nacked,
-        Publication::Unroutable => Outcome::Returned(message.properties.message_id.clone().unwrap_or_default()),
+        Publication::Unroutable => Outcome::Returned(message.properties.message_id.clone().unwrap_or_default().into()),
         Publication::NoExchange => Outcome::Killed(refusal::no_exchange(&to.exchange)),
     }
 }

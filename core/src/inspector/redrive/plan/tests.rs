@@ -6,7 +6,7 @@ fn letter(headers: &[(&str, HeaderValue)]) -> Message {
         body: b"\xff{}".as_slice().into(),
         ..Message::default()
     };
-    message.properties.message_id = Some("7".to_owned());
+    message.properties.message_id = Some("7".into());
     let named = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     message.properties.headers = named.collect();
     message
@@ -74,7 +74,7 @@ async fn the_way_back_keeps_the_job_and_counts_what_is_to_be_counted() {
     for gone in ["x-death", headers::EXPIRES, headers::SUSPECT] {
         assert!(!table.contains_key(gone), "{gone}");
     }
-    assert_eq!(now.target.destination, Destination::queue("mail"));
+    assert_eq!(*now.target.destination, Destination::queue("mail"));
     // And what waits goes up the ladder, and says when it is due
     assert_eq!(later.message.properties.headers[headers::DUE], HeaderValue::Int(10_000));
     assert_eq!(
@@ -125,7 +125,7 @@ async fn what_cannot_or_should_not_go_back_says_why() {
         ..Rules::default()
     };
     let mut odd = letter(&[(headers::ORIGIN, "mail".into())]);
-    odd.properties.message_id = Some("two\nlines".to_owned());
+    odd.properties.message_id = Some("two\nlines".into());
 
     let too_often = planned(&often, &source, &rules, Duration::ZERO).map(drop);
     assert_eq!(too_often, Err(Refusal::TooOften { times: MAX_REDRIVES }));
