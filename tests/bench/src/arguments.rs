@@ -1,10 +1,16 @@
 //! What a run is told on its command line.
 
+use std::ffi::OsString;
+
 use lexopt::prelude::*;
 
 /// How the programs are called.
-const USAGE: &str = "--url URL --mode enqueue|work|latency --n N --queue NAME --qtype classic|quorum [--rate JOBS_PER_S] [--callers C] \
-                         [--prefetch P] [--concurrency C] [--slow MS]";
+const USAGE: &str = "--url URL --mode enqueue|work|latency|retry|hop|idle|start|remove --n N --queue NAME --qtype classic|quorum \
+                         [--queues Q] [--rate JOBS_PER_S] [--callers C] [--payload BYTES] [--prefetch P] [--concurrency C] \
+                         [--workers W] [--slow MS] [--takes MS] [--since NS]";
+
+/// So many queues one run may have: each has a job type of its own.
+pub const MAX_QUEUES: usize = 50;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +21,16 @@ pub enum Mode {
     Work,
     /// From the call of a publish to the start of its handler.
     Latency,
+    /// As [`Mode::Work`], of jobs that fail once, wait as short as can be, and then succeed.
+    Retry,
+    /// What the broker does by itself: messages that expire in one queue, from the first that arrives in the next to the last.
+    Hop,
+    /// A worker that waits for [`Arguments::n`] seconds on queues that are empty.
+    Idle,
+    /// From the start of the process to the first job handled.
+    Start,
+    /// Nothing: takes the queues away.
+    Remove,
 }
 
 /// One run.
@@ -26,20 +42,61 @@ pub struct Arguments {
     pub mode: Mode,
     /// How many jobs. Of [`Mode::Enqueue`] none is enough to declare the queue.
     pub n: u64,
+    /// Where they are.
+    pub place: Place,
+    /// How they are sent.
+    pub sending: Sending,
+    /// How they are worked.
+    pub working: Working,
+    /// When the process was started, in nanoseconds since 1970, by the clock of whoever did it. Of [`Mode::Start`].
+    pub since: Option<u64>,
+}
+
+/// Where the jobs are.
+#[derive(Debug, Clone)]
+pub struct Place {
     /// The queue's name.
     pub queue: String,
     /// A classic queue instead of a quorum queue.
     pub classic: bool,
+    /// More than one: the jobs lie evenly in so many queues, named after this one.
+    pub queues: usize,
+}
+
+impl Place {
+    /// The names of the queues.
+    pub fn names(&self) -> Vec<String> {
+        match self.queues {
+            1 => vec![self.queue.clone()],
+            queues => (0..queues).map(|at| format!("{}-{at}", self.queue)).collect(),
+        }
+    }
+}
+
+/// How jobs are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sending {
     /// Jobs per second, of [`Mode::Latency`].
     pub rate: f64,
     /// So many tasks enqueue, each awaits its own confirms; `None`: one task awaits none of them before it goes on.
     pub callers: Option<u64>,
+    /// About so many bytes each; `None`: 150.
+    pub payload: Option<usize>,
+}
+
+/// How jobs are worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Working {
     /// Jobs held by the consumer; `None`: what the program does by itself.
     pub prefetch: Option<u16>,
     /// Jobs that run at once; `None`: what the program does by itself.
     pub concurrency: Option<usize>,
-    /// How long the first job takes, in ms; all others take no time.
+    /// So many workers share the queue, each with connections of its own.
+    pub workers: usize,
+    /// How long the first job takes, in ms. Only the others are measured.
     pub slow: Option<u64>,
+    /// How long each job takes, in ms; `None`: no time.
+    pub takes: Option<u64>,
 }
 
 impl Arguments {
@@ -53,45 +110,131 @@ impl Arguments {
     }
 
     fn from(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
-        let (mut url, mut mode, mut n, mut queue, mut classic) = (None, None, None, None, None);
-        let (mut rate, mut callers, mut prefetch, mut concurrency, mut slow) = (500.0_f64, None, None, None, None);
+        let mut draft = Draft::default();
         while let Some(argument) = parser.next()? {
-            match argument {
-                Long("url") => url = Some(parser.value()?.string()?),
-                Long("mode") => mode = Some(parser.value()?.parse_with(read_mode)?),
-                Long("n") => n = Some(parser.value()?.parse()?),
-                Long("queue") => queue = Some(parser.value()?.string()?),
-                Long("qtype") => classic = Some(parser.value()?.parse_with(read_type)?),
-                Long("rate") => rate = parser.value()?.parse()?,
-                Long("callers") => callers = Some(parser.value()?.parse()?),
-                Long("prefetch") => prefetch = Some(parser.value()?.parse()?),
-                Long("concurrency") => concurrency = Some(parser.value()?.parse()?),
-                Long("slow") => slow = Some(parser.value()?.parse()?),
-                _ => return Err(argument.unexpected()),
+            let Long(name) = argument else {
+                return Err(argument.unexpected());
+            };
+            let name = name.to_owned();
+            let value = parser.value()?;
+            if !(draft.take_required(&name, &value)? || draft.take_optional(&name, &value)?) {
+                return Err(Long(&name).unexpected());
             }
         }
-        if rate.is_nan() || rate <= 0.0 {
-            return Err("--rate is above 0".into());
+        draft.finish()
+    }
+}
+
+/// What was read so far.
+#[derive(Debug)]
+struct Draft {
+    url: Option<String>,
+    mode: Option<Mode>,
+    n: Option<u64>,
+    /// The queue's name, and whether it is a classic one.
+    queue: (Option<String>, Option<bool>),
+    queues: usize,
+    since: Option<u64>,
+    how: (Sending, Working),
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        let sending = Sending {
+            rate: 500.0,
+            callers: None,
+            payload: None,
+        };
+        let working = Working {
+            prefetch: None,
+            concurrency: None,
+            workers: 1,
+            slow: None,
+            takes: None,
+        };
+        Self {
+            url: None,
+            mode: None,
+            n: None,
+            queue: (None, None),
+            queues: 1,
+            since: None,
+            how: (sending, working),
         }
-        if n == Some(0) && mode.is_some_and(|mode| mode != Mode::Enqueue) {
-            return Err(
-                "--n 0 is for --mode enqueue, where it only declares the queue; the others wait for their last job"
-                    .into(),
-            );
+    }
+}
+
+impl Draft {
+    /// `false`: this is none of them.
+    fn take_required(&mut self, name: &str, value: &OsString) -> Result<bool, lexopt::Error> {
+        match name {
+            "url" => self.url = Some(value.clone().string()?),
+            "mode" => self.mode = Some(value.parse_with(read_mode)?),
+            "n" => self.n = Some(value.parse()?),
+            "queue" => self.queue.0 = Some(value.clone().string()?),
+            "qtype" => self.queue.1 = Some(value.parse_with(read_type)?),
+            _ => return Ok(false),
         }
+        Ok(true)
+    }
+
+    /// `false`: this is none of them.
+    fn take_optional(&mut self, name: &str, value: &OsString) -> Result<bool, lexopt::Error> {
+        let (sending, working) = &mut self.how;
+        match name {
+            "queues" => self.queues = value.parse()?,
+            "since" => self.since = Some(value.parse()?),
+            "rate" => sending.rate = value.parse()?,
+            "callers" => sending.callers = Some(value.parse()?),
+            "payload" => sending.payload = Some(value.parse()?),
+            "prefetch" => working.prefetch = Some(value.parse()?),
+            "concurrency" => working.concurrency = Some(value.parse()?),
+            "workers" => working.workers = value.parse()?,
+            "slow" => working.slow = Some(value.parse()?),
+            "takes" => working.takes = Some(value.parse()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<Arguments, lexopt::Error> {
         let missing = |option: &str| lexopt::Error::Custom(format!("{option} is missing").into());
-        Ok(Self {
-            url: url.ok_or_else(|| missing("--url"))?,
-            mode: mode.ok_or_else(|| missing("--mode"))?,
-            n: n.ok_or_else(|| missing("--n"))?,
-            queue: queue.ok_or_else(|| missing("--queue"))?,
-            classic: classic.ok_or_else(|| missing("--qtype"))?,
-            rate,
-            callers,
-            prefetch,
-            concurrency,
-            slow,
-        })
+        let arguments = Arguments {
+            url: self.url.ok_or_else(|| missing("--url"))?,
+            mode: self.mode.ok_or_else(|| missing("--mode"))?,
+            n: self.n.ok_or_else(|| missing("--n"))?,
+            place: Place {
+                queue: self.queue.0.ok_or_else(|| missing("--queue"))?,
+                classic: self.queue.1.ok_or_else(|| missing("--qtype"))?,
+                queues: self.queues,
+            },
+            sending: self.how.0,
+            working: self.how.1,
+            since: self.since,
+        };
+        arguments.problem().map_or(Ok(arguments), |problem| Err(problem.into()))
+    }
+}
+
+impl Arguments {
+    /// What cannot be measured.
+    fn problem(&self) -> Option<&'static str> {
+        let declares_only = matches!(self.mode, Mode::Enqueue | Mode::Remove);
+        if self.sending.rate.is_nan() || self.sending.rate <= 0.0 {
+            Some("--rate is above 0")
+        } else if self.n == 0 && !declares_only {
+            Some("--n 0 is for --mode enqueue, where it only declares the queue; the others wait for their last job")
+        } else if !(1..=MAX_QUEUES).contains(&self.place.queues) {
+            Some("--queues is 1 to 50")
+        } else if self.working.workers == 0 {
+            Some("--workers is 1 or more")
+        } else if self.working.slow.is_some() && self.n == 1 {
+            Some("--slow measures the other jobs: --n is 2 or more")
+        } else if self.mode == Mode::Start && self.since.is_none() {
+            Some("--mode start needs --since, when the process was started")
+        } else {
+            None
+        }
     }
 }
 
@@ -100,7 +243,12 @@ fn read_mode(word: &str) -> Result<Mode, &'static str> {
         "enqueue" => Ok(Mode::Enqueue),
         "work" => Ok(Mode::Work),
         "latency" => Ok(Mode::Latency),
-        _ => Err("a mode is enqueue, work or latency"),
+        "retry" => Ok(Mode::Retry),
+        "hop" => Ok(Mode::Hop),
+        "idle" => Ok(Mode::Idle),
+        "start" => Ok(Mode::Start),
+        "remove" => Ok(Mode::Remove),
+        _ => Err("a mode is enqueue, work, latency, retry, hop, idle, start or remove"),
     }
 }
 
@@ -126,11 +274,22 @@ mod tests {
             "--url amqp://localhost --mode enqueue --n 1000 --queue mail --qtype classic --rate 500 --callers 100";
         let arguments = read(line).expect("the contract");
         assert_eq!(
-            (arguments.mode, arguments.n, arguments.classic),
+            (arguments.mode, arguments.n, arguments.place.classic),
             (Mode::Enqueue, 1000, true)
         );
-        assert_eq!((arguments.queue.as_str(), arguments.callers), ("mail", Some(100)));
-        assert!((arguments.rate - 500.0).abs() < f64::EPSILON);
+        assert_eq!(
+            (arguments.place.names(), arguments.sending.callers),
+            (vec!["mail".to_owned()], Some(100))
+        );
+        assert!((arguments.sending.rate - 500.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn several_queues_are_numbered() {
+        let line = "--url amqp://localhost --mode work --n 9 --queue mail --qtype quorum --queues 3 --workers 2";
+        let arguments = read(line).expect("valid");
+        assert_eq!(arguments.place.names(), ["mail-0", "mail-1", "mail-2"]);
+        assert_eq!(arguments.working.workers, 2);
     }
 
     #[test]
@@ -142,6 +301,13 @@ mod tests {
             "--mode fast --n 1",
             "--mode work",
             "--mode work --n 1 --rate 0",
+            "--mode work --n 1 --queues 51",
+            "--mode work --n 1 --queues 0",
+            "--mode work --n 1 --workers 0",
+            "--mode work --n 1 --slow 10",
+            "--mode start --n 1",
+            "--mode work --n 1 --speed 9",
+            "--mode work --n 1 surplus",
         ] {
             assert!(read(&format!("{rest} {bad}")).is_err(), "{bad}");
         }

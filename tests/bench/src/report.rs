@@ -46,6 +46,23 @@ pub fn delayed(mut ages: Vec<f64>) -> Value {
     })
 }
 
+/// What it costs to wait for jobs.
+pub fn idled(spent: Spent) -> Value {
+    let secs = spent.wall.as_secs_f64();
+    json!({
+        "n": 0,
+        "secs": secs,
+        "cpu_share": spent.cpu / secs,
+        "switches_per_sec": spent.switches as f64 / secs,
+        "rss_mb": peak_memory_mb(),
+    })
+}
+
+/// How long it took from the start of the process to its first job, in milliseconds.
+pub fn started(ms: f64) -> Value {
+    json!({ "n": 1, "ms": ms, "rss_mb": peak_memory_mb() })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -87,6 +104,16 @@ mod tests {
             (&json!(50.0), &json!(0.2))
         );
         assert_eq!(enqueued(0, SPENT)["rate"], json!(0.0), "a queue that was only declared");
+    }
+
+    #[test]
+    fn an_idle_process_costs_a_share_of_a_core() {
+        let line = idled(SPENT);
+        assert_eq!(
+            (&line["cpu_share"], &line["switches_per_sec"]),
+            (&json!(0.25), &json!(10.0))
+        );
+        has(&started(12.5), &["n", "ms", "rss_mb"]);
     }
 
     #[test]

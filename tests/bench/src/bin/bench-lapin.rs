@@ -1,19 +1,22 @@
 //! Plain lapin, driven well: publishes polled together, each confirmed; one acker, which acks many messages at once.
 //!
-//! `bench-lapin --mode enqueue|work|latency …`, as `leveret-bench`.
+//! `bench-lapin --mode enqueue|work|latency|start …`, as `leveret-bench`. And what takes no more than a client that declares and deletes: `--mode hop` (what
+//! the broker does by itself, see [`hop`]) and `--mode remove` (the queues of a run, and what lies beside them).
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use leveret_bench::arguments::{Arguments, Mode};
-use leveret_bench::mail::Mail;
+use leveret_bench::mail::{Mail, since_ms};
 use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
 use leveret_bench::{Failure, end};
@@ -43,6 +46,10 @@ async fn run() -> Result<(), Failure> {
         }
         Mode::Work => println!("{}", report::worked(arguments.n, work(&channel, &arguments).await?)),
         Mode::Latency => println!("{}", report::delayed(latency(&connection, &arguments).await?)),
+        Mode::Start => println!("{}", report::started(start(&channel, &arguments).await?)),
+        Mode::Hop => println!("{}", report::worked(arguments.n, hop(&channel, &arguments).await?)),
+        Mode::Remove => println!("{}", remove(&channel, &arguments).await?),
+        Mode::Retry | Mode::Idle => return Err("that is what leveret-bench does".into()),
     }
     // The measuring is over: how the connection ends is no part of it.
     let _ = connection.close(200, "OK".into()).await;
@@ -50,12 +57,19 @@ async fn run() -> Result<(), Failure> {
 }
 
 async fn publish(channel: &Channel, queue: &str, id: u64) -> Result<(), Failure> {
-    let body = serde_json::to_vec(&Mail::new(id))?;
-    let properties = BasicProperties::default()
+    publish_with(channel, queue, id, properties(id)).await
+}
+
+fn properties(id: u64) -> BasicProperties {
+    BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(2)
         .with_message_id(format!("{id:036}").into())
-        .with_type("bench-mail".into());
+        .with_type("bench-mail".into())
+}
+
+async fn publish_with(channel: &Channel, queue: &str, id: u64, properties: BasicProperties) -> Result<(), Failure> {
+    let body = serde_json::to_vec(&Mail::new(id))?;
     let options = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
@@ -67,30 +81,32 @@ async fn publish(channel: &Channel, queue: &str, id: u64) -> Result<(), Failure>
     }
 }
 
+/// Window by window.
+async fn publish_all<F>(n: u64, publish: impl Fn(u64) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let mut id = 0;
+    while id < n {
+        let end = n.min(id + WINDOW as u64);
+        // All are polled before the first is awaited: what costs is to wait for each to be written.
+        for done in join_all((id..end).map(&publish)).await {
+            done?;
+        }
+        id = end;
+    }
+    Ok(())
+}
+
 async fn enqueue(channel: &Channel, arguments: &Arguments) -> Result<Spent, Failure> {
     let stretch = Stretch::begin();
-    match arguments.callers {
-        None => {
-            let mut under_way = FuturesUnordered::new();
-            for id in 0..arguments.n {
-                if under_way.len() == WINDOW {
-                    under_way.next().await.unwrap_or(Ok(()))?;
-                }
-                under_way.push(publish(channel, &arguments.queue, id));
-                // Polled once, so that it is on its way.
-                if let Some(Some(done)) = under_way.next().now_or_never() {
-                    done?;
-                }
-            }
-            while let Some(done) = under_way.next().await {
-                done?;
-            }
-        }
+    match arguments.sending.callers {
+        None => publish_all(arguments.n, |id| publish(channel, &arguments.place.queue, id)).await?,
         Some(callers) => {
             let callers = callers.max(1);
             let tasks: Vec<_> = (0..callers)
                 .map(|first| {
-                    let (channel, queue) = (channel.clone(), arguments.queue.clone());
+                    let (channel, queue) = (channel.clone(), arguments.place.queue.clone());
                     let ids = (first..arguments.n).step_by(usize::try_from(callers).unwrap_or(usize::MAX));
                     tokio::spawn(async move {
                         for id in ids {
@@ -109,12 +125,12 @@ async fn enqueue(channel: &Channel, arguments: &Arguments) -> Result<Spent, Fail
 }
 
 async fn consume(channel: &Channel, arguments: &Arguments) -> Result<lapin::Consumer, lapin::Error> {
-    let prefetch = arguments.prefetch.unwrap_or(PREFETCH);
+    let prefetch = arguments.working.prefetch.unwrap_or(PREFETCH);
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     channel
         .basic_consume(
-            arguments.queue.as_str().into(),
+            arguments.place.queue.as_str().into(),
             "plain".into(),
             options,
             FieldTable::default(),
@@ -156,12 +172,12 @@ async fn latency(connection: &Connection, arguments: &Arguments) -> Result<Vec<f
         Ok::<_, Failure>(ages)
     });
     let begin = Instant::now() + Duration::from_millis(100);
-    let mut ticks = interval_at(begin, Duration::from_secs_f64(1.0 / arguments.rate));
+    let mut ticks = interval_at(begin, Duration::from_secs_f64(1.0 / arguments.sending.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut under_way = FuturesUnordered::new();
     for id in 0..arguments.n {
         ticks.tick().await;
-        under_way.push(publish(&sending, &arguments.queue, id));
+        under_way.push(publish(&sending, &arguments.place.queue, id));
         while let Some(Some(done)) = under_way.next().now_or_never() {
             done?;
         }
@@ -170,4 +186,108 @@ async fn latency(connection: &Connection, arguments: &Arguments) -> Result<Vec<f
         done?;
     }
     timing.await?
+}
+
+/// From the start of the process to the first message: connection, channel, consumer.
+async fn start(channel: &Channel, arguments: &Arguments) -> Result<f64, Failure> {
+    let mut consumer = consume(channel, arguments).await?;
+    let delivery = consumer.next().await.ok_or("the consumer ended")??;
+    let ms = since_ms(arguments.since.unwrap_or_default());
+    let _: Mail = serde_json::from_slice(&delivery.data)?;
+    delivery.acker.ack(BasicAckOptions::default()).await?;
+    Ok(ms)
+}
+
+/// How long after the first publish all messages expire: they are stored by then.
+const WAIT: Duration = Duration::from_secs(8);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The rate of one at-least-once hop: messages that expire in one quorum queue and that the broker hands on to another, keeping each until the other has
+/// confirmed it. That is what every retry and every delay costs the broker once at least, and nobody but the broker has a part in it.
+///
+/// All messages are stored before the first expires, they expire together, nobody consumes, and this program only asks now and then how many have arrived, so that the broker has
+/// nothing else to do while it is timed: from the first that is seen in the target to the last. A retry as a whole has to share the machine with two deliveries,
+/// a publish and two acks of each job, so this is more than it can be expected to reach, by as much as those cost.
+async fn hop(channel: &Channel, arguments: &Arguments) -> Result<Spent, Failure> {
+    let target = arguments.place.queue.as_str();
+    let waiting = format!("{target}.hop");
+    declare_waiting(channel, &waiting, target).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let end = Instant::now() + WAIT;
+    let publish = |id| {
+        let left = end.saturating_duration_since(Instant::now()).as_millis();
+        let expiring = properties(id).with_expiration(left.to_string().into());
+        publish_with(channel, &waiting, id, expiring)
+    };
+    publish_all(arguments.n, publish).await?;
+    if arrived(channel, target).await? > 0 {
+        return Err("the first message expired before the last was stored: fewer of them, please".into());
+    }
+    while arrived(channel, target).await? == 0 {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let stretch = Stretch::begin();
+    let before = arrived(channel, target).await?;
+    while arrived(channel, target).await? < arguments.n {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let mut spent = stretch.end();
+    // Those that were there when the clock started took none of its time.
+    let share = arguments.n as f64 / (arguments.n - before.min(arguments.n - 1)) as f64;
+    spent.wall = spent.wall.mul_f64(share);
+    delete(channel, &waiting).await?;
+    Ok(spent)
+}
+
+async fn declare_waiting(channel: &Channel, waiting: &str, target: &str) -> Result<(), Failure> {
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    for (name, value) in [
+        ("x-queue-type", text("quorum")),
+        (
+            "x-message-ttl",
+            AMQPValue::LongLongInt(i64::try_from(WAIT.as_millis())?),
+        ),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(target)),
+        ("x-dead-letter-strategy", text("at-least-once")),
+        ("x-overflow", text("reject-publish")),
+    ] {
+        arguments.insert(name.into(), value);
+    }
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel.queue_declare(waiting.into(), durable, arguments).await?;
+    Ok(())
+}
+
+async fn arrived(channel: &Channel, queue: &str) -> Result<u64, lapin::Error> {
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let state = channel
+        .queue_declare(queue.into(), passive, FieldTable::default())
+        .await?;
+    Ok(u64::from(state.message_count()))
+}
+
+/// Takes away the queues of a run with what stands beside each of them, and says how many.
+async fn remove(channel: &Channel, arguments: &Arguments) -> Result<serde_json::Value, Failure> {
+    let mut removed = 0;
+    for name in arguments.place.names() {
+        for beside in ["", ".dead", ".suspect"] {
+            delete(channel, &format!("{name}{beside}")).await?;
+            removed += 1;
+        }
+    }
+    Ok(serde_json::json!({ "n": removed, "rss_mb": 0 }))
+}
+
+/// What is not there is no mistake to the broker.
+async fn delete(channel: &Channel, queue: &str) -> Result<(), lapin::Error> {
+    let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
+    deleted.map(drop)
 }
