@@ -7,6 +7,7 @@
 //! - [`suites`]: runs every suite, with a broker, and some with two.
 //! - [`chaos`]: every fault by name, and many at once, with counts of what was lost.
 //! - [`bench`](mod@bench): how fast, compared with plain lapin and with what the broker can do.
+//! - [`counts`]: the instructions of the hot paths, held against those recorded.
 //! - [`pool`]: runs several programs at once.
 //! - [`deps`]: checks what the crates let into the code of those who embed them.
 //! - [`semver`]: checks that the public API keeps what it promised.
@@ -24,6 +25,7 @@ mod baseline;
 mod bench;
 mod broker;
 mod chaos;
+mod counts;
 mod deps;
 #[path = "../../tests/src/installation.rs"]
 #[allow(unreachable_pub)]
@@ -55,7 +57,9 @@ cargo xtask chaos --all         play every fault on two versions, with exact cou
          NAME… | --group GROUP  ... these faults; `--on VERSION` before them: on that version
          --minutes M --seed S   ... random faults, several at once, on a cluster of three
          --ci                   ... what a change has to pass
-cargo xtask bench [ROW…]        how fast: Leveret, plain lapin and a raw socket in turn; `--rounds R`, `--share S` of the jobs
+cargo xtask bench [ROW…]        how fast: Leveret, plain lapin and a raw socket in turn; `--rounds R`, `--share S` of the jobs; tables in target/bench.md
+         --growth               ... Leveret alone, with more queues, workers, bytes, backlog, concurrency; charts in docs/performance
+cargo xtask counts              count the instructions of the hot paths and compare; `--record` keeps the new numbers
 cargo xtask deps                check the dependency tree and the public signatures
 cargo xtask semver              compare the public API with that of the version before";
 
@@ -84,6 +88,7 @@ fn run() -> Result<()> {
         "test" => suites::run(rest),
         "chaos" => chaos::run(rest),
         "bench" => bench::run(rest),
+        "counts" => counts::run(rest),
         "deps" => deps::check(),
         "semver" => semver::check(),
         "help" | "-h" | "--help" => {
