@@ -47,6 +47,8 @@ struct Part {
     delivered: u64,
     /// What of it is not settled.
     held: usize,
+    /// What is settled and the broker does not know.
+    untold: usize,
 }
 
 /// What has come from one source.
@@ -75,6 +77,7 @@ impl JoinedConsumer {
                     ended: false,
                     delivered: 0,
                     held: 0,
+                    untold: 0,
                 }),
                 Err(error) if may_be_missing(&error, mode) && at + 1 < sources.len() => tell_missing(source),
                 Err(error) => return Err(error),
@@ -91,6 +94,12 @@ impl JoinedConsumer {
     /// How much each of them fetches.
     pub(crate) fn prefetch(&self) -> u16 {
         self.prefetch
+    }
+
+    /// Whether one of them has as much as it may fetch, as far as the broker knows: then nothing is under way to it.
+    pub(crate) fn is_full(&self) -> bool {
+        let full = |part: &Part| part.held + part.untold >= usize::from(self.prefetch);
+        self.parts.iter().any(full)
     }
 
     /// What has come from each source.
@@ -137,12 +146,14 @@ impl JoinedConsumer {
         offer(self.parts.iter_mut(), lease, |part, lease| {
             part.consumer.settle(lease, settlement)?;
             part.held = part.held.saturating_sub(1);
+            part.untold += 1;
             Ok(())
         })
     }
 
     pub(crate) fn flush(&mut self) {
         for part in &mut self.parts {
+            part.untold = 0;
             part.consumer.flush();
         }
     }

@@ -14,6 +14,7 @@ mod kill_switch;
 mod kit;
 mod losses;
 mod middleware;
+mod pace;
 mod restarts;
 mod retrying;
 mod sharing;

@@ -83,6 +83,11 @@ impl Channels {
         self.open.as_ref().map(|channel| channel.consumer.prefetch())
     }
 
+    /// Whether the open consumer has as much as it may fetch.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.as_ref().is_some_and(|channel| channel.consumer.is_full())
+    }
+
     /// Whether it is the open channel that a delivery came on.
     pub(super) fn is_of_the_open(&self, lease: &ChannelLease) -> bool {
         self.open.as_ref().is_some_and(|open| open.number == lease.channel)
@@ -153,6 +158,13 @@ impl Channels {
 
     pub(super) fn flush(&mut self) {
         for channel in self.open.iter_mut().chain(&mut self.retired) {
+            channel.consumer.flush();
+        }
+    }
+
+    /// The same, but not of the open channel.
+    pub(super) fn flush_retired(&mut self) {
+        for channel in &mut self.retired {
             channel.consumer.flush();
         }
     }

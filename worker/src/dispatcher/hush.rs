@@ -1,8 +1,15 @@
 //! Making room for a suspect: no new jobs, those in hand are finished, and the dispatcher holds none until the suspects are done.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use super::{Dispatcher, Next, NotSubscribed, Role, Stop};
 use crate::health::QueueState;
 use crate::quiet::Presence;
+
+/// How long a consumer that is to be cancelled may take to have all it may fetch. Of a queue with no more jobs it never has, and then hardly any
+/// is under way.
+const BRIM: Duration = Duration::from_millis(100);
 
 impl Dispatcher {
     /// Whether another dispatcher of the worker wants to be alone. Suspects of several queues wait for each other with a job in hand
@@ -45,13 +52,25 @@ impl Dispatcher {
     }
 
     /// Cancels the consumer and keeps what it has brought.
+    ///
+    /// RabbitMQ answers a cancel before a quorum queue has heard of it. What the queue gives out in between nobody gets: it goes back and is
+    /// counted, as if a worker had crashed with it. Under load that is most of a prefetch, each time. To a consumer that has all it may fetch nothing
+    /// is given, so what is done is not told until then.
     pub(super) async fn stop_fetching(&mut self) {
-        if let Err(error) = self.channels.cancel().await {
-            tracing::warn!(queue = self.setup.source, %error, "the consumer could not be cancelled");
-            self.lose_channels(false);
-        }
+        let mut patience = pin!(tokio::time::sleep(BRIM));
+        self.brimming = true;
         while self.channels.is_open() {
-            match self.turn().await {
+            if self.brimming && (self.channels.is_full() || patience.is_elapsed()) {
+                self.cancel().await;
+                self.brimming = false;
+                continue;
+            }
+            let stop = tokio::select! {
+                biased;
+                () = &mut patience, if self.brimming => None,
+                stop = self.turn() => stop,
+            };
+            match stop {
                 None => {}
                 Some(Stop::Lost(_)) => self.lose_channels(false),
                 // Of two queues one is gone; the other may still bring something.
@@ -59,7 +78,15 @@ impl Dispatcher {
                 Some(_) => self.set_channel_aside(),
             }
         }
+        self.brimming = false;
         self.leave_if_empty();
+    }
+
+    async fn cancel(&mut self) {
+        if let Err(error) = self.channels.cancel().await {
+            tracing::warn!(queue = self.setup.source, %error, "the consumer could not be cancelled");
+            self.lose_channels(false);
+        }
     }
 
     /// Finishes what is in hand, and waits until nobody wants to be alone. `None`: the worker shuts down.

@@ -137,6 +137,8 @@ pub(crate) struct Dispatcher {
     breaker: Option<Breaker>,
     pace: Pace,
     silence: Silence,
+    /// Whether the consumer is to have all it may fetch before it is cancelled. Until then the broker is not told what is done.
+    brimming: bool,
     tasks: Tasks,
     /// While it holds jobs or may be given some. Not of suspects, which ask for the worker instead.
     presence: Option<Presence>,
@@ -211,6 +213,7 @@ impl Dispatcher {
             breaker: setup.plan.kill_switch.map(Breaker::new),
             pace: Pace::new(setup.plan.concurrency, setup.plan.fast_prefetch),
             silence: Silence::new(setup.role),
+            brimming: false,
             setup,
             wires,
             channels: Channels::default(),

@@ -61,10 +61,18 @@ impl Dispatcher {
             Role::Work => self.fill_slots(),
             Role::Suspects => self.fill_the_one_slot(),
         }
-        self.channels.flush();
+        self.tell();
         self.close_retired_if_unused();
         self.linger();
         self.leave_if_empty();
+    }
+
+    /// Tells the broker what is settled.
+    fn tell(&mut self) {
+        match self.brimming {
+            true => self.channels.flush_retired(),
+            false => self.channels.flush(),
+        }
     }
 
     fn event(&mut self, event: ConsumerEvent, now: Duration) -> Option<Stop> {
