@@ -102,6 +102,11 @@ impl JoinedConsumer {
         self.parts.iter().any(full)
     }
 
+    /// How much is settled and the broker does not know.
+    pub(crate) fn untold(&self) -> usize {
+        self.parts.iter().map(|part| part.untold).sum()
+    }
+
     /// What has come from each source.
     pub(crate) fn intakes(&self) -> impl Iterator<Item = Intake> {
         self.parts.iter().map(|part| Intake {
@@ -155,6 +160,12 @@ impl JoinedConsumer {
         for part in &mut self.parts {
             part.untold = 0;
             part.consumer.flush();
+        }
+    }
+
+    pub(crate) fn flush_prefix(&mut self) {
+        for part in &mut self.parts {
+            part.untold = part.consumer.flush_prefix();
         }
     }
 

@@ -216,8 +216,15 @@ pub trait Consumer: Send + Debug {
     /// Settles one delivery. Never waits. A lease of another consumer is refused: it comes back.
     fn settle(&mut self, lease: Lease, settlement: Settlement) -> Result<(), Lease>;
 
-    /// Sends what [`Consumer::settle`] collected; acks of a contiguous prefix go as one. Call it once per turn.
+    /// Sends what [`Consumer::settle`] collected; acks of a contiguous prefix go as one. Call it before you wait for an event.
     fn flush(&mut self);
+
+    /// Sends what of it goes as one, the prefix, where the broker can tell; and says how many settled ones are left. Call it where more is about to be
+    /// settled: what is behind a delivery that is not settled yet would have to go one by one, and may be part of the prefix soon.
+    fn flush_prefix(&mut self) -> usize {
+        self.flush();
+        0
+    }
 
     /// Stops new deliveries; what the broker had sent before still comes, then [`ConsumerEvent::Cancelled`].
     async fn cancel(&mut self) -> Result<(), BrokerError>;

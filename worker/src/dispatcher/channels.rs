@@ -88,6 +88,12 @@ impl Channels {
         self.open.as_ref().is_some_and(|channel| channel.consumer.is_full())
     }
 
+    /// How much is settled and the broker does not know.
+    pub(super) fn untold(&self) -> usize {
+        let all = self.open.iter().chain(&self.retired);
+        all.map(|channel| channel.consumer.untold()).sum()
+    }
+
     /// Whether it is the open channel that a delivery came on.
     pub(super) fn is_of_the_open(&self, lease: &ChannelLease) -> bool {
         self.open.as_ref().is_some_and(|open| open.number == lease.channel)
@@ -159,6 +165,14 @@ impl Channels {
     pub(super) fn flush(&mut self) {
         for channel in self.open.iter_mut().chain(&mut self.retired) {
             channel.consumer.flush();
+        }
+    }
+
+    /// The same, but of the open channel only what goes together.
+    pub(super) fn flush_prefix(&mut self) {
+        self.flush_retired();
+        if let Some(channel) = &mut self.open {
+            channel.consumer.flush_prefix();
         }
     }
 

@@ -1,4 +1,4 @@
-//! The inner loop's one step: everything that has happened since the last, then one flush.
+//! The inner loop's one step: everything that has happened since the last; and a flush, once that is much or all.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -17,6 +17,10 @@ impl Dispatcher {
     pub(super) async fn turn(&mut self) -> Option<Stop> {
         // A broker that always has one more job must not keep the other tasks of this thread waiting.
         tokio::task::coop::consume_budget().await;
+        if self.channels.untold() > 0 {
+            // What was started may end at once, and then goes with what has ended before it.
+            tokio::task::yield_now().await;
+        }
         poll_fn(|cx| self.poll_turn(cx)).await
     }
 
@@ -48,23 +52,49 @@ impl Dispatcher {
         progress |= self.alarm_rang(cx);
         progress |= self.lingered(cx);
         if !progress {
+            // Before any wait: a broker that is not told gives no more.
+            self.tell();
             return Poll::Pending;
         }
         self.carry_on();
         self.set_alarm();
+        if stop.is_some() {
+            self.tell();
+        }
         Poll::Ready(stop)
     }
 
-    /// Starts what can be started, tells the broker what is settled, and the other dispatchers if that was all.
+    /// Starts what can be started, tells the broker what is settled if that is much, and the other dispatchers if that was all.
     pub(super) fn carry_on(&mut self) {
         match self.setup.role {
             Role::Work => self.fill_slots(),
             Role::Suspects => self.fill_the_one_slot(),
         }
-        self.tell();
+        self.tell_if_much();
         self.close_retired_if_unused();
         self.linger();
         self.leave_if_empty();
+    }
+
+    /// So much is settled before the broker is told of it although there is more to do. An ack costs the broker nearly as much as a delivery, and one
+    /// can speak for many; but what it does not know it has not replaced, so it must know well before everything in hand is done.
+    fn enough_to_tell(&self) -> usize {
+        match self.setup.role {
+            Role::Work => usize::from(self.most_in_hand()) / 4,
+            // A suspect may take its worker along: what was settled before it must be known.
+            Role::Suspects => 1,
+        }
+    }
+
+    /// Tells the broker what is settled although there is more to do, if that is much: first what goes together, the rest only if it is much by itself.
+    fn tell_if_much(&mut self) {
+        let enough = self.enough_to_tell();
+        if self.channels.untold() >= enough && !self.brimming {
+            self.channels.flush_prefix();
+        }
+        if self.channels.untold() >= enough {
+            self.tell();
+        }
     }
 
     /// Tells the broker what is settled.

@@ -202,6 +202,7 @@ async fn a_dead_letter_put_back_by_hand_runs_again_on_the_same_worker() {
     stand.enqueue([7]).await;
     let dead = stand.dead_letters(1).await.remove(0);
     assert_eq!(watch.started().await, (7, 1));
+    stand.wait_for_empty("mail").await;
     stand.cut_consuming(&running).await;
 
     // When its dead letter is moved back as it is

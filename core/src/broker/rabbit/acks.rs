@@ -56,6 +56,16 @@ impl AckBook {
         receipts
     }
 
+    /// The same, but only what goes together; and how many are left.
+    pub(super) fn take_together(&mut self) -> (Vec<Receipt>, usize) {
+        let mut receipts = Vec::new();
+        self.take_prefix(&mut receipts);
+        if let Some(last) = receipts.last() {
+            self.finished.retain(|tag| *tag > last.tag);
+        }
+        (receipts, self.finished.len())
+    }
+
     /// Everything finished before the first that is not: one receipt for each run of the same settlement.
     fn take_prefix(&mut self, receipts: &mut Vec<Receipt>) {
         let mut run: Option<Receipt> = None;
@@ -139,6 +149,22 @@ mod tests {
         book.finish(3, Ack);
         assert_eq!(book.take(), [up_to(3, Ack)]);
         assert_eq!(book.take(), []);
+    }
+
+    #[test]
+    fn what_is_behind_an_open_one_is_left_until_it_goes_together() {
+        let mut book = AckBook::default();
+        (1..=6).for_each(|tag| book.deliver(tag));
+        for tag in [5, 2, 1, 4] {
+            book.finish(tag, Ack);
+        }
+        assert_eq!(book.take_together(), (vec![up_to(2, Ack)], 2));
+        assert_eq!(book.take_together(), (vec![], 2));
+
+        book.finish(3, Ack);
+        assert_eq!(book.take_together(), (vec![up_to(5, Ack)], 0));
+        book.finish(6, Ack);
+        assert_eq!(book.take(), [one(6, Ack)]);
     }
 
     #[test]

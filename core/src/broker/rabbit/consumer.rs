@@ -118,6 +118,14 @@ impl Consumer for RabbitConsumer {
         }
     }
 
+    fn flush_prefix(&mut self) -> usize {
+        let (receipts, left) = self.book.take_together();
+        for receipt in receipts {
+            self.tell(receipt);
+        }
+        left
+    }
+
     async fn cancel(&mut self) -> Result<(), BrokerError> {
         if self.cancelled.is_some() {
             return Ok(());
