@@ -146,6 +146,8 @@ pub(crate) struct Dispatcher {
     solo: Option<Solo>,
     /// Rings when no suspect has come for a while.
     linger: Option<Pin<Box<Sleep>>>,
+    /// Rings when what is done has waited long enough for the job before it.
+    moment: Option<Pin<Box<Sleep>>>,
     /// Rings when the delivery that has waited longest for a slot may be overdue.
     alarm: Option<Pin<Box<Sleep>>>,
     report: QueueReport,
@@ -222,6 +224,7 @@ impl Dispatcher {
             presence: None,
             solo: None,
             linger: None,
+            moment: None,
             alarm: None,
             report: QueueReport::default(),
         }

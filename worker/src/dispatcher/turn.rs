@@ -12,6 +12,9 @@ use crate::attempt;
 use crate::kill_switch::Flow;
 use crate::verdict::Ended;
 
+/// How long what is done may wait for a fast job before it, to be told with it.
+const MOMENT: Duration = Duration::from_millis(5);
+
 impl Dispatcher {
     /// Waits until something happens, and deals with everything that has. It may be dropped at any time: what it was given it has dealt with.
     pub(super) async fn turn(&mut self) -> Option<Stop> {
@@ -52,8 +55,7 @@ impl Dispatcher {
         progress |= self.alarm_rang(cx);
         progress |= self.lingered(cx);
         if !progress {
-            // Before any wait: a broker that is not told gives no more.
-            self.tell();
+            self.tell_before_a_wait(cx);
             return Poll::Pending;
         }
         self.carry_on();
@@ -76,23 +78,37 @@ impl Dispatcher {
         self.leave_if_empty();
     }
 
-    /// So much is settled before the broker is told of it although there is more to do. An ack costs the broker nearly as much as a delivery, and one
-    /// can speak for many; but what it does not know it has not replaced, so it must know well before everything in hand is done.
-    fn enough_to_tell(&self) -> usize {
-        match self.setup.role {
-            Role::Work => usize::from(self.most_in_hand()) / 4,
+    /// Tells the broker what is settled although there is more to do, if that is much. An ack costs the broker nearly as much as a delivery, and one can
+    /// speak for many; but what it does not know it has not replaced, so it must know well before everything in hand is done. What goes together goes
+    /// first; the rest, which would go one by one, may be behind a job that is done a moment later.
+    fn tell_if_much(&mut self) {
+        let (much, too_much) = match self.setup.role {
+            Role::Work => (self.most_in_hand() / 4, self.most_in_hand() / 2),
             // A suspect may take its worker along: what was settled before it must be known.
-            Role::Suspects => 1,
+            Role::Suspects => (1, 1),
+        };
+        if self.channels.untold() >= usize::from(much) && !self.brimming {
+            self.channels.flush_prefix();
+        }
+        if self.channels.untold() >= usize::from(too_much) {
+            self.tell();
         }
     }
 
-    /// Tells the broker what is settled although there is more to do, if that is much: first what goes together, the rest only if it is much by itself.
-    fn tell_if_much(&mut self) {
-        let enough = self.enough_to_tell();
-        if self.channels.untold() >= enough && !self.brimming {
-            self.channels.flush_prefix();
+    /// Tells the broker what is settled: one that is not told gives no more. Only what is done behind a job that still runs would go one by one. Most fast
+    /// jobs are done a moment later, and then all of it goes as one; so for that moment it is left, which is far less than the broker may still give.
+    fn tell_before_a_wait(&mut self, cx: &mut Context<'_>) {
+        if self.brimming || !self.pace.is_fast() {
+            return self.tell();
         }
-        if self.channels.untold() >= enough {
+        self.channels.flush_prefix();
+        if self.channels.untold() == 0 {
+            self.moment = None;
+            return;
+        }
+        let moment = self.moment.get_or_insert_with(|| Box::pin(tokio::time::sleep(MOMENT)));
+        if moment.as_mut().poll(cx).is_ready() {
+            self.moment = None;
             self.tell();
         }
     }
