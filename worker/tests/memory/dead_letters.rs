@@ -1,7 +1,7 @@
 //! What cannot be run, and the ways in which dead letters are made.
 
 use leveret::broker::Destination;
-use leveret::{DeadLetter, Job, Queue, TopologyMode};
+use leveret::{DeadLetter, HeaderValue, Job, Queue, TopologyMode};
 use leveret_worker::{Context, JobError, State};
 use serde::{Deserialize, Serialize};
 
@@ -163,26 +163,36 @@ async fn a_job_is_held_as_well_where_nobody_knows_what_stands_behind_its_queue()
 
 #[tokio::test(start_paused = true)]
 async fn a_classic_queues_dead_letter_goes_without_headers_that_leave_no_room_for_the_failure() {
-    // Given a message of another program whose headers fill the frame
+    // Given a job of Leveret's and a message of another program, whose headers fill the frame
     let stand = Stand::new();
     let running = Running::start(stand.worker().register(async |_: Classic| {})).await;
     let mut message = foreign(Some("stranger"), b"kept");
-    message
-        .properties
-        .headers
-        .insert("large".to_owned(), "x".repeat(130_980).into());
+    for (app_id, origin) in [(Some("leveret"), Some("classic")), (None, None)] {
+        message.properties.app_id = app_id.map(Into::into);
+        message
+            .properties
+            .headers
+            .insert("large".to_owned(), "x".repeat(130_950).into());
 
-    // When it cannot be run
-    let to = leveret::broker::Destination::queue("classic");
-    stand.broker.publish_raw(&to, &message).expect("stored");
+        // When it cannot be run
+        let to = leveret::broker::Destination::queue("classic");
+        stand.broker.publish_raw(&to, &message).expect("stored");
 
-    // Then the copy has the body and the reason, and not those headers: the broker alone is not trusted with it
-    stand.wait_for("classic.dead", |depth| depth.ready == 1).await;
-    let dead = stand.broker.messages("classic.dead").remove(0);
-    assert_eq!(&dead.body[..], b"kept");
-    assert_eq!(text(&dead, "leveret-failure-reason"), "unknown_type");
-    assert!(!dead.properties.headers.contains_key("large"));
-    stand.wait_for_empty("classic").await;
+        // Then the copy has the body, the reason and, of a job, where it belongs, and not those headers: the broker alone is not trusted with it
+        stand.wait_for("classic.dead", |depth| depth.ready == 1).await;
+        let dead = stand.broker.messages("classic.dead").remove(0);
+        assert_eq!(&dead.body[..], b"kept");
+        assert_eq!(text(&dead, "leveret-failure-reason"), "unknown_type");
+        let written = dead
+            .properties
+            .headers
+            .get("leveret-origin")
+            .and_then(HeaderValue::as_text);
+        assert_eq!(written, origin);
+        assert!(!dead.properties.headers.contains_key("large"));
+        stand.wait_for_empty("classic").await;
+        assert_eq!(stand.broker.purge("classic.dead"), 1);
+    }
     drop(running);
 }
 
