@@ -65,6 +65,8 @@ const LEVERET: &str = "leveret-bench";
 const MANY: [u64; 2] = [200_000, 80_000];
 const WORKED: [u64; 2] = [300_000, 150_000];
 const ONE_BY_ONE: [u64; 2] = [5_000, 5_000];
+/// More than the ledger has room for by default, so that it is the ledger which holds back.
+const AHEAD: [&str; 2] = ["--ahead", "20000"];
 /// Ten seconds of 500 a second.
 const STEADY: [u64; 2] = [5_000, 5_000];
 /// One of them is slow.
@@ -87,6 +89,9 @@ fn enqueuing() -> Vec<Row> {
         Row::new("enqueue-limit", LIMIT, "enqueue"),
         Row::new("enqueue-lapin", LAPIN, "enqueue").against("enqueue-limit"),
         Row::new("enqueue", LEVERET, "enqueue").against("enqueue-limit"),
+        Row::new("enqueue-ahead", LEVERET, "enqueue")
+            .told(AHEAD)
+            .against("enqueue-limit"),
         Row::new("callers-100-lapin", LAPIN, "enqueue")
             .told(callers("100"))
             .against("enqueue-limit"),
@@ -140,7 +145,10 @@ fn waiting() -> Vec<Row> {
             .of(IDLE)
             .like(Kind::Idle),
         // The last: the broker is busy for a while with what it had to keep.
-        Row::new("stalled", LEVERET, "enqueue").of(STALLED).like(Kind::Stalled),
+        Row::new("stalled", LEVERET, "enqueue")
+            .told(AHEAD)
+            .of(STALLED)
+            .like(Kind::Stalled),
     ]
 }
 

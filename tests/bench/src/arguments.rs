@@ -6,11 +6,14 @@ use lexopt::prelude::*;
 
 /// How the programs are called.
 const USAGE: &str = "--url URL --mode enqueue|work|latency|retry|hop|idle|start|remove --n N --queue NAME --qtype classic|quorum \
-                         [--queues Q] [--rate JOBS_PER_S] [--callers C] [--payload BYTES] [--prefetch P] [--concurrency C] \
+                         [--queues Q] [--rate JOBS_PER_S] [--callers C] [--ahead N] [--payload BYTES] [--prefetch P] [--concurrency C] \
                          [--workers W] [--slow MS] [--takes MS] [--since NS]";
 
 /// So many queues one run may have: each has a job type of its own.
 pub const MAX_QUEUES: usize = 50;
+
+/// So many publishes are under way, for each of the programs: one window, or the comparison would be of windows.
+pub const WINDOW: usize = 1_000;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub struct Sending {
     pub rate: f64,
     /// So many tasks enqueue, each awaits its own confirms; `None`: one task awaits none of them before it goes on.
     pub callers: Option<u64>,
+    /// So many jobs at most may be unawaited where one task enqueues.
+    pub ahead: usize,
     /// About so many bytes each; `None`: 150.
     pub payload: Option<usize>,
 }
@@ -143,6 +148,7 @@ impl Default for Draft {
         let sending = Sending {
             rate: 500.0,
             callers: None,
+            ahead: WINDOW,
             payload: None,
         };
         let working = Working {
@@ -186,6 +192,7 @@ impl Draft {
             "since" => self.since = Some(value.parse()?),
             "rate" => sending.rate = value.parse()?,
             "callers" => sending.callers = Some(value.parse()?),
+            "ahead" => sending.ahead = value.parse::<usize>()?.max(1),
             "payload" => sending.payload = Some(value.parse()?),
             "prefetch" => working.prefetch = Some(value.parse()?),
             "concurrency" => working.concurrency = Some(value.parse()?),

@@ -15,15 +15,13 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use leveret_bench::arguments::{Arguments, Mode};
+use leveret_bench::arguments::{Arguments, Mode, WINDOW};
 use leveret_bench::mail::{Mail, since_ms};
 use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
 use leveret_bench::{Failure, end};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// So many publishes are under way.
-const WINDOW: usize = 1000;
 const PREFETCH: u16 = 200;
 const ACK_EVERY: u64 = 50;
 

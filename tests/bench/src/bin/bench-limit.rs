@@ -8,14 +8,13 @@ use std::io;
 use std::process::ExitCode;
 
 use lapin::uri::{AMQPUri, AMQPUserInfo};
-use leveret_bench::arguments::{Arguments, Mode};
+use leveret_bench::arguments::{Arguments, Mode, WINDOW};
 use leveret_bench::mail::Mail;
 use leveret_bench::report;
 use leveret_bench::usage::{Spent, Stretch};
 use leveret_bench::wire::{Wire, method, publish};
 use leveret_bench::{Failure, end};
 
-const WINDOW: u64 = 1000;
 /// So many publishes go out with one write.
 const AT_ONCE: u64 = 100;
 const PREFETCH: u16 = 200;
@@ -46,7 +45,7 @@ fn open(url: &str) -> Result<Wire, Failure> {
 fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Failure> {
     wire.confirm()?;
     // Encoded beforehand, so that nothing is measured but the broker: as many as are under way, sent again and again.
-    let encoded: Vec<Vec<u8>> = (0..WINDOW / AT_ONCE)
+    let encoded: Vec<Vec<u8>> = (0..WINDOW as u64 / AT_ONCE)
         .map(|batch| {
             let ids = batch * AT_ONCE..(batch + 1) * AT_ONCE;
             ids.map(|id| one(arguments, id))
@@ -60,7 +59,7 @@ fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Failure> {
     let (mut sent, mut confirms) = (0, Confirms::default());
     let mut batches = encoded.iter().cycle();
     while confirms.count() < arguments.n {
-        while sent < arguments.n && sent - confirms.count() <= WINDOW - AT_ONCE {
+        while sent < arguments.n && sent - confirms.count() <= WINDOW as u64 - AT_ONCE {
             let left = arguments.n - sent;
             match batches.next() {
                 Some(batch) if left >= AT_ONCE => wire.send(batch)?,

@@ -10,9 +10,6 @@ use leveret_bench::usage::{Spent, Stretch};
 
 use crate::queues::{Outlet, Queues};
 
-/// So many enqueues may be unawaited: twice what the ledger holds by default, so that it is the ledger which holds back.
-const HANDLES: usize = 20_000;
-
 pub(crate) async fn enqueue(rabbit: &Rabbit, queues: &Queues, arguments: &Arguments) -> Result<Spent, Failure> {
     let outlet = queues.outlet(rabbit);
     // For whoever stalls the broker in the midst of it.
@@ -28,10 +25,11 @@ pub(crate) async fn enqueue(rabbit: &Rabbit, queues: &Queues, arguments: &Argume
 async fn alone(outlet: &Outlet, n: u64, sending: Sending) -> Result<(), EnqueueError> {
     let mut pending: VecDeque<Pending> = VecDeque::new();
     for id in 0..n {
-        if pending.len() == HANDLES
-            && let Some(oldest) = pending.pop_front()
-        {
-            oldest.await?;
+        if pending.len() == sending.ahead {
+            // Half of them, so that the next ones also go together.
+            for each in pending.drain(..sending.ahead.div_ceil(2)) {
+                each.await?;
+            }
         }
         let mail = Mail::sized(id, sending.payload);
         pending.push_back(outlet.enqueue(mail).submit().await?);

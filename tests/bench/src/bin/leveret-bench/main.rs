@@ -2,8 +2,8 @@
 //!
 //! `leveret-bench --url URL --mode enqueue|work|latency --n N --queue NAME --qtype classic|quorum --rate JOBS_PER_S [--callers C]` prints one line of JSON:
 //!
-//! - `enqueue`: from the first call until all jobs are confirmed. One task, which awaits no confirm before it goes on; with `--callers C` so many tasks, each
-//!   of which awaits its own. `--n 0` only declares the queue.
+//! - `enqueue`: from the first call until all jobs are confirmed. One task, which awaits no confirm before it goes on, with a window of 1,000 unawaited jobs
+//!   (`--ahead N`: another); with `--callers C` so many tasks, each of which awaits its own. `--n 0` only declares the queue.
 //! - `work`: a handler that does nothing, on a queue that holds `n` jobs (of any client that sets `type` to `bench-mail`): from the first handled to the last.
 //!   With `--slow MS` the first job takes so long, and the time is that of the others; with `--takes MS` each of them does.
 //! - `latency`: `n` jobs at a steady rate, from the call of each enqueue to the start of its handler.
