@@ -87,6 +87,9 @@ fn enqueuing() -> Vec<Row> {
     let callers = |count| ["--callers", count];
     vec![
         Row::new("enqueue-limit", LIMIT, "enqueue"),
+        Row::new("enqueue-limit-6us", LIMIT, "enqueue")
+            .told(["--spend", "6"])
+            .against("enqueue-limit"),
         Row::new("enqueue-lapin", LAPIN, "enqueue").against("enqueue-limit"),
         Row::new("enqueue", LEVERET, "enqueue").against("enqueue-limit"),
         Row::new("enqueue-ahead", LEVERET, "enqueue")
@@ -111,6 +114,9 @@ fn enqueuing() -> Vec<Row> {
 fn working() -> Vec<Row> {
     vec![
         Row::new("work-limit", LIMIT, "work"),
+        Row::new("work-limit-8us", LIMIT, "work")
+            .told(["--spend", "8"])
+            .against("work-limit"),
         Row::new("work-lapin", LAPIN, "work").against("work-limit"),
         Row::new("work", LEVERET, "work").against("work-limit"),
         Row::new("work-200", LEVERET, "work")

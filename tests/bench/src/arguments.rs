@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 
 /// How the programs are called.
 const USAGE: &str = "--url URL --mode enqueue|work|latency|retry|hop|idle|start|remove --n N --queue NAME --qtype classic|quorum \
-                         [--queues Q] [--rate JOBS_PER_S] [--callers C] [--ahead N] [--payload BYTES] [--prefetch P] [--concurrency C] \
+                         [--queues Q] [--rate JOBS_PER_S] [--callers C] [--ahead N] [--spend US] [--payload BYTES] [--prefetch P] [--concurrency C] \
                          [--workers W] [--slow MS] [--takes MS] [--since NS]";
 
 /// So many queues one run may have: each has a job type of its own.
@@ -53,6 +53,8 @@ pub struct Arguments {
     pub working: Working,
     /// When the process was started, in nanoseconds since 1970, by the clock of whoever did it. Of [`Mode::Start`].
     pub since: Option<u64>,
+    /// So much CPU is to be spent on each job beside what it takes, in µs; only of the limit.
+    pub spend: u64,
 }
 
 /// Where the jobs are.
@@ -140,6 +142,7 @@ struct Draft {
     queue: (Option<String>, Option<bool>),
     queues: usize,
     since: Option<u64>,
+    spend: u64,
     how: (Sending, Working),
 }
 
@@ -165,6 +168,7 @@ impl Default for Draft {
             queue: (None, None),
             queues: 1,
             since: None,
+            spend: 0,
             how: (sending, working),
         }
     }
@@ -190,6 +194,7 @@ impl Draft {
         match name {
             "queues" => self.queues = value.parse()?,
             "since" => self.since = Some(value.parse()?),
+            "spend" => self.spend = value.parse()?,
             "rate" => sending.rate = value.parse()?,
             "callers" => sending.callers = Some(value.parse()?),
             "ahead" => sending.ahead = value.parse::<usize>()?.max(1),
@@ -218,6 +223,7 @@ impl Draft {
             sending: self.how.0,
             working: self.how.1,
             since: self.since,
+            spend: self.spend,
         };
         arguments.problem().map_or(Ok(arguments), |problem| Err(problem.into()))
     }

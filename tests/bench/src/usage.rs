@@ -46,6 +46,12 @@ impl Stretch {
     }
 }
 
+/// Uses up so much CPU.
+pub fn spend(cpu: Duration) {
+    let enough = so_far().cpu + cpu.as_secs_f64();
+    while so_far().cpu < enough {}
+}
+
 fn so_far() -> Spent {
     // It fails for an unknown argument only.
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {

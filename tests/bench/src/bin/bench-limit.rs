@@ -1,17 +1,18 @@
 //! What the broker can do: frames that were encoded beforehand, on one blocking socket, 1,000 publishes under way, one ack for 50 messages.
 //!
 //! `bench-limit --mode enqueue|work …`, as `leveret-bench`. Its rates are the limit that the others are compared with; `enqueue` also fills the queues that
-//! all of them work on.
+//! all of them work on. With `--spend US` it uses up so much CPU for each job besides: what the broker can do beside a client that needs that.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lapin::uri::{AMQPUri, AMQPUserInfo};
 use leveret_bench::arguments::{Arguments, Mode, WINDOW};
 use leveret_bench::mail::Mail;
 use leveret_bench::report;
-use leveret_bench::usage::{Spent, Stretch};
+use leveret_bench::usage::{self, Spent, Stretch};
 use leveret_bench::wire::{Wire, method, publish};
 use leveret_bench::{Failure, end};
 
@@ -66,10 +67,17 @@ fn enqueue(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, Failure> {
                 _ => wire.send(&rest)?,
             }
             sent += left.min(AT_ONCE);
+            spend_on(left.min(AT_ONCE), arguments);
         }
         take_confirms(wire, &mut confirms)?;
     }
     Ok(stretch.end())
+}
+
+fn spend_on(jobs: u64, arguments: &Arguments) {
+    if arguments.spend > 0 {
+        usage::spend(Duration::from_micros(jobs * arguments.spend));
+    }
 }
 
 fn one(arguments: &Arguments, id: u64) -> Result<Vec<u8>, serde_json::Error> {
@@ -143,6 +151,7 @@ fn work(wire: &mut Wire, arguments: &Arguments) -> Result<Spent, io::Error> {
         handled += 1;
         if handled % ACK_EVERY == 0 || handled == arguments.n {
             wire.ack_up_to(tag)?;
+            spend_on(ACK_EVERY, arguments);
         }
     }
     let spent = stretch.map_or_else(Spent::default, |stretch| stretch.end());
