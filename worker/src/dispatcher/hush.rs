@@ -58,11 +58,14 @@ impl Dispatcher {
     /// is given, so what is done is not told until then.
     pub(super) async fn stop_fetching(&mut self) {
         let mut patience = pin!(tokio::time::sleep(BRIM));
-        self.brimming = true;
+        // A suspect is alone; and what was settled before it starts must be known.
+        self.brimming = self.setup.role == Role::Work;
+        let mut cancelled = false;
         while self.channels.is_open() {
-            if self.brimming && (self.channels.is_full() || patience.is_elapsed()) {
+            let may_wait = self.brimming && !self.channels.is_full() && !patience.is_elapsed();
+            if !cancelled && !may_wait {
                 self.cancel().await;
-                self.brimming = false;
+                (cancelled, self.brimming) = (true, false);
                 continue;
             }
             let stop = tokio::select! {
