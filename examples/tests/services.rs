@@ -130,6 +130,9 @@ async fn a_signal_ends_web_service_and_worker_together_and_nothing_is_lost() {
 
 const JOBS: usize = 5_000;
 
+/// What a worker may have fetched of fast jobs: 200, and what is left of the few that its first consumer had.
+const FETCHED: usize = 220;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_worker_process_had_is_done_by_the_next() {
     // Given a worker process amid five thousand jobs: it cannot go on, because nobody reads what it prints
@@ -180,7 +183,7 @@ async fn what_a_killed_worker_process_had_is_done_by_the_next() {
         .and_then(|count| count.parse().ok())
         .expect("a count");
     assert!(
-        (JOBS - by_the_first..=JOBS - by_the_first + 64).contains(&completed),
+        (JOBS - by_the_first..=JOBS - by_the_first + FETCHED).contains(&completed),
         "{report}"
     );
     rabbit.close().await;
