@@ -15,6 +15,9 @@ use crate::rows::{Kind, QueueType, Row};
 
 /// How long the broker is frozen.
 const STALL: Duration = Duration::from_secs(10);
+/// How often a queue is removed before its broker is given up, and the pause between.
+const REMOVALS: usize = 10;
+const REMOVAL_PAUSE: Duration = Duration::from_secs(2);
 /// So many of the jobs are enough to count allocations: they do not vary as times do.
 const COUNTED: f64 = 0.1;
 
@@ -222,11 +225,19 @@ impl Stage {
     }
 
     pub(crate) async fn run(&self, place: &Place, call: Call<'_>) -> Sample {
+        let sample = self.attempt(place, call).await;
+        sample.unwrap_or_else(|words| panic!("{words}"))
+    }
+
+    /// The same; the error is what the program said.
+    async fn attempt(&self, place: &Place, call: Call<'_>) -> Result<Sample, String> {
         let output = self.command(place, call).output().await;
         let output = output.unwrap_or_else(|error| cannot_run(call.program, &error));
         let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{call:?}: {}: {words}", output.status);
-        read(call.program, &output.stdout)
+        match output.status.success() {
+            true => Ok(read(call.program, &output.stdout)),
+            false => Err(format!("{call:?}: {}: {}", output.status, words.trim())),
+        }
     }
 
     fn command(&self, place: &Place, call: Call<'_>) -> Command {
@@ -238,10 +249,18 @@ impl Stage {
         command
     }
 
-    /// The next run begins with a broker that has nothing.
+    /// The next run begins with a broker that has nothing. RabbitMQ may say INTERNAL_ERROR to a delete of a quorum queue that has just had much to do:
+    /// its own wait for the members is over by then. Later it can be asked again.
     pub(crate) async fn remove(&self, place: &Place, options: &[&str]) {
-        self.run(place, Call::new("bench-lapin", "remove", 0).told(options))
-            .await;
+        let call = Call::new("bench-lapin", "remove", 0).told(options);
+        for _ in 1..REMOVALS {
+            match self.attempt(place, call).await {
+                Ok(_) => return,
+                Err(words) => eprintln!("{words}; once more"),
+            }
+            sleep(REMOVAL_PAUSE).await;
+        }
+        self.run(place, call).await;
     }
 }
 
