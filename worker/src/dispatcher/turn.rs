@@ -96,9 +96,9 @@ impl Dispatcher {
     }
 
     /// Tells the broker what is settled: one that is not told gives no more. Only what is done behind a job that still runs would go one by one. Most fast
-    /// jobs are done a moment later, and then all of it goes as one; so for that moment it is left, which is far less than the broker may still give.
+    /// jobs are done a moment later, and then all of it goes as one; so for that moment it is left, as long as the broker may still give something.
     fn tell_before_a_wait(&mut self, cx: &mut Context<'_>) {
-        if self.brimming || !self.pace.is_fast() {
+        if self.brimming || !self.pace.is_fast() || self.channels.is_full() {
             return self.tell();
         }
         self.channels.flush_prefix();
