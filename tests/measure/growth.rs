@@ -59,7 +59,7 @@ async fn workers(stage: &Stage) -> Chart {
     for workers in WORKERS {
         let place = begin(stage, "workers", workers);
         let jobs = stage.share_of(2 * JOBS);
-        fill(stage, &place, jobs).await;
+        stage.fill(&place, jobs).await;
         let count = workers.to_string();
         let sample = work(stage, &place, jobs, &["--workers", &count]).await;
         points.push((workers, vec![sample.rate]));
@@ -102,7 +102,7 @@ async fn backlogs(stage: &Stage) -> Chart {
     let mut points = Vec::new();
     let place = begin(stage, "backlog", 0);
     let mut there = 0;
-    stage.run(&place, Call::new("leveret-bench", "enqueue", 0)).await;
+    stage.declare(&place).await;
     for backlog in BACKLOGS {
         let backlog = if backlog == 0 { 0 } else { stage.share_of(backlog) };
         eprintln!("-- backlog {backlog}");
@@ -134,7 +134,7 @@ async fn concurrencies(stage: &Stage) -> Chart {
         let mut rates = Vec::new();
         for (jobs, takes) in [(JOBS, "0"), (TAKING_5_MS * concurrency, "5")] {
             let jobs = stage.share_of(jobs);
-            fill(stage, &place, jobs).await;
+            stage.fill(&place, jobs).await;
             let options = match takes {
                 "0" => vec!["--concurrency", at_once.as_str()],
                 takes => vec!["--concurrency", at_once.as_str(), "--takes", takes],
@@ -158,12 +158,6 @@ async fn concurrencies(stage: &Stage) -> Chart {
 fn begin(stage: &Stage, what: &str, grown: u64) -> Place {
     eprintln!("-- {what} {grown}");
     stage.place(QueueType::Quorum)
-}
-
-/// As many jobs as are wanted, from a socket: the quickest way.
-async fn fill(stage: &Stage, place: &Place, jobs: u64) {
-    stage.run(place, Call::new("leveret-bench", "enqueue", 0)).await;
-    stage.run(place, Call::new("bench-limit", "enqueue", jobs)).await;
 }
 
 /// The rates of the same jobs enqueued and worked.

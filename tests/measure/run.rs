@@ -151,16 +151,26 @@ impl Stage {
     }
 
     async fn timed(&self, row: &Row, place: &Place, jobs: u64) -> Sample {
-        // Leveret's queue for all of them.
-        self.run(place, Call::new("leveret-bench", "enqueue", 0)).await;
-        if row.is_on_a_filled_queue() {
-            self.run(place, Call::new("bench-limit", "enqueue", jobs)).await;
+        match row.is_on_a_filled_queue() {
+            true => self.fill(place, jobs).await,
+            false => self.declare(place).await,
         }
         let before = self.node.cpu_seconds();
         let mut sample = self.run(place, Call::of(row, jobs)).await;
         sample.broker_per_job = (self.node.cpu_seconds() - before) / sample.n as f64 * 1e6;
         self.remove(place, &[]).await;
         sample
+    }
+
+    /// Leveret's queue, whoever is measured on it.
+    pub(crate) async fn declare(&self, place: &Place) {
+        self.run(place, Call::new("leveret-bench", "enqueue", 0)).await;
+    }
+
+    /// The same with jobs in it, from a socket: the quickest way.
+    pub(crate) async fn fill(&self, place: &Place, jobs: u64) {
+        self.declare(place).await;
+        self.run(place, Call::new("bench-limit", "enqueue", jobs)).await;
     }
 
     /// The allocations per job of a row, of programs that count them and so are slower. `None`: there are none to be counted.
@@ -182,7 +192,7 @@ impl Stage {
 
     /// One process after the other, each with a job that waits for it.
     async fn starts(&self, row: &Row, place: &Place, processes: u64) -> Vec<Sample> {
-        self.run(place, Call::new("leveret-bench", "enqueue", 0)).await;
+        self.declare(place).await;
         let mut samples = Vec::new();
         for _ in 0..processes {
             self.run(place, Call::new("bench-limit", "enqueue", 1)).await;
@@ -197,7 +207,7 @@ impl Stage {
 
     /// The broker stands still from shortly after the first enqueue on.
     async fn stalled(&self, row: &Row, place: &Place, jobs: u64) -> Sample {
-        self.run(place, Call::new("leveret-bench", "enqueue", 0)).await;
+        self.declare(place).await;
         let mut command = self.command(place, Call::of(row, jobs));
         let mut child = command
             .stdout(Stdio::piped())

@@ -57,11 +57,10 @@ impl Results {
         ];
         table(&titles, rows, |row, samples| {
             let middle = |of: fn(&Sample) -> f64| median(samples, of);
-            let [low, high] = ends(samples, |sample| sample.rate);
             let broker = middle(|sample| sample.broker_per_job);
             let allocations = samples.iter().find_map(|sample| sample.allocations_per_job);
             vec![
-                format!("{:.0} ({low:.0}-{high:.0})", middle(|sample| sample.rate)),
+                spread(samples, 0, |sample| sample.rate),
                 self.ratio(row, samples, |sample| sample.rate),
                 format!("{:.1}", middle(|sample| sample.cpu_per_10k * 100.0)),
                 or_none((row.kind == Kind::Rate).then(|| format!("{broker:.1}"))),
@@ -98,11 +97,10 @@ impl Results {
         ];
         table(&titles, rows, |_, samples| {
             let peak = median(samples, |sample| sample.rss_mb);
-            let [low, high] = ends(samples, |sample| sample.rss_mb);
             vec![
                 format!("{:.0}", median(samples, |sample| sample.n as f64)),
                 format!("{:.1}", median(samples, |sample| sample.secs)),
-                format!("{peak:.1} ({low:.1}-{high:.1})"),
+                spread(samples, 1, |sample| sample.rss_mb),
                 format!("{:.2}", peak / bound),
             ]
         })
@@ -117,11 +115,10 @@ impl Results {
         ];
         table(&titles, rows, |row, samples| {
             let ms = median(samples, |sample| sample.ms);
-            let [low, high] = ends(samples, |sample| sample.ms);
             let base = self.base(row).map(|base| median(base, |sample| sample.ms));
             vec![
                 samples.len().to_string(),
-                format!("{ms:.1} ({low:.1}-{high:.1})"),
+                spread(samples, 1, |sample| sample.ms),
                 or_none(base.map(|base| format!("{:.1}", ms - base))),
             ]
         })
@@ -135,10 +132,8 @@ impl Results {
             "peak memory, MB",
         ];
         table(&titles, rows, |_, samples| {
-            let share = |sample: &Sample| sample.cpu_share * 100.0;
-            let [low, high] = ends(samples, share);
             vec![
-                format!("{:.3} ({low:.3}-{high:.3})", median(samples, share)),
+                spread(samples, 3, |sample| sample.cpu_share * 100.0),
                 format!("{:.1}", median(samples, |sample| sample.switches_per_sec)),
                 format!("{:.0}", median(samples, |sample| sample.rss_mb)),
             ]
@@ -190,6 +185,12 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
 fn middle_of(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The median, and the lowest and the highest, with so many places.
+fn spread(samples: &[Sample], places: usize, of: impl Fn(&Sample) -> f64 + Copy) -> String {
+    let ([low, high], middle) = (ends(samples, of), median(samples, of));
+    format!("{middle:.places$} ({low:.places$}-{high:.places$})")
 }
 
 fn ends(samples: &[Sample], of: impl Fn(&Sample) -> f64 + Copy) -> [f64; 2] {

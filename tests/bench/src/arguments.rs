@@ -306,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_that_of_the_other_programs_unless_it_is_told() {
+        let line = "--url amqp://localhost --mode enqueue --n 9 --queue mail --qtype quorum";
+        let told = read(&format!("{line} --ahead 20000 --spend 6")).expect("valid");
+        assert_eq!((told.sending.ahead, told.spend), (20_000, 6));
+        let untold = read(line).expect("valid");
+        assert_eq!((untold.sending.ahead, untold.spend), (WINDOW, 0));
+    }
+
+    #[test]
     fn what_cannot_be_measured_is_refused() {
         let rest = "--url amqp://localhost --queue mail --qtype quorum";
         for bad in [

@@ -151,6 +151,7 @@ async fn probes_are_answered_while_a_handler_blocks_every_thread() {
             break;
         }
         assert!(began.elapsed() < DEADLINE, "it says {code} {line}");
+        // Every thread of the runtime is blocked: nothing but this thread can ask again, and nothing tells it when.
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(probe_at(address, "/live").0, 200, "it is too early for a restart");
